@@ -1,0 +1,175 @@
+"""Registry hives of a lab PC, written by hivex: small, real `regf` files with the services a test asks for.
+
+The empty hive that hivex fills is laid out here after M. Suhanov, "Windows registry file format
+specification" (Base block, Hive bin, Cell, Key node, Key security); `hivexregedit` writes all that is in it.
+"""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+HIVE_TOOL = "hivexregedit"
+BLOCK_BYTES = 4096
+NO_CELL = 0xFFFFFFFF
+ROOT_CELL = 32
+SECURITY_CELL = 136
+_ROOT_FLAGS = 0x2C  # KEY_HIVE_ENTRY, KEY_NO_DELETE, KEY_COMP_NAME
+_LAB_FILETIME = 131390502650000000  # 2017-05-12 08:11:05 UTC, the day it began
+# Self-relative, without owner and access lists: [MS-DTYP] 2.4.6.
+_SECURITY_DESCRIPTOR = struct.pack("<BBHIIII", 1, 0, 0x8000, 0, 0, 0, 0)
+
+
+class LabService(Struct, frozen=True, kw_only=True):
+    """One service key; `control_sets` empty means all of them."""
+
+    name: str
+    image_path: str
+    display_name: str = ""
+    start: int = 2
+    type: int = 0x10
+    error_control: int = 1
+    object_name: str = "LocalSystem"
+    service_dll: str = ""
+    control_sets: tuple[int, ...] = ()
+
+
+WORM_SERVICE = LabService(
+    name="mssecsvc2.0",
+    image_path=r"C:\WINDOWS\mssecsvc.exe -m security",
+    display_name="Microsoft Security Center (2.0) Service",
+)
+PLAIN_SERVICES = (
+    LabService(
+        name="Dhcp",
+        image_path=r"%SystemRoot%\system32\svchost.exe -k LocalServiceNetworkRestricted",
+        display_name="DHCP Client",
+        type=0x20,
+        service_dll=r"%SystemRoot%\system32\dhcpcore.dll",
+    ),
+    LabService(name="LanmanServer", image_path=r"%SystemRoot%\system32\svchost.exe -k netsvcs", type=0x20),
+    LabService(name="srv", image_path=r"System32\DRIVERS\srv.sys", start=3, type=2, object_name=""),
+)
+
+
+def work_directory_service(name: str) -> LabService:
+    """Return the randomly named service by which the dropper has itself started, as a `cmd.exe` line."""
+    command = rf'cmd.exe /c "C:\ProgramData\{name}\tasksche.exe"'
+    return LabService(name=name, display_name=name, image_path=command)
+
+
+def system_hive(
+    path: Path,
+    *,
+    computer_name: str,
+    services: Sequence[LabService],
+    control_sets: int = 2,
+    current: int = 1,
+    time_zone: str = "China Standard Time",
+) -> None:
+    """Write a SYSTEM hive: Select, and in each control set services, computer name and time zone."""
+    select = {"Current": current, "Default": current, "Failed": 0, "LastKnownGood": control_sets}
+    keys = {"Select": [_dword(name, value) for name, value in select.items()]}
+    for number in range(1, control_sets + 1):
+        control_set = f"ControlSet{number:03d}"
+        name_key = rf"{control_set}\Control\ComputerName"
+        for key in ("ComputerName", "ActiveComputerName"):
+            keys[rf"{name_key}\{key}"] = [_text("ComputerName", computer_name)]
+        keys[rf"{control_set}\Control\TimeZoneInformation"] = [
+            _dword("Bias", -480 & 0xFFFFFFFF),
+            _text("StandardName", "@tzres.dll,-572"),
+            _text("TimeZoneKeyName", time_zone),
+        ]
+        keys[rf"{control_set}\Services"] = []
+        for service in services:
+            if number in (service.control_sets or (number,)):
+                keys |= _service_keys(rf"{control_set}\Services\{service.name}", service)
+    write_hive(path, keys)
+
+
+def software_hive(path: Path, *, product_name: str = "Windows 7 Ultimate", build: str = "7601") -> None:
+    """Write a SOFTWARE hive with the version of Windows."""
+    version = {
+        "ProductName": product_name,
+        "CurrentVersion": "6.1",
+        "CurrentBuild": build,
+        "CurrentBuildNumber": build,
+        "CSDVersion": "Service Pack 1",
+    }
+    values = [_text(name, text) for name, text in version.items()]
+    write_hive(path, {r"Microsoft\Windows NT\CurrentVersion": values})
+
+
+def write_hive(path: Path, keys: Mapping[str, Sequence[str]]) -> None:
+    """Write a hive: key paths with the value lines of a `.reg` file, each key after its parents."""
+    lines = ["Windows Registry Editor Version 5.00", ""]
+    made: set[str] = set()
+    for key, values in keys.items():
+        parts = key.split("\\")
+        for depth in range(1, len(parts)):
+            parent = "\\".join(parts[:depth])
+            if parent not in made:
+                lines += [rf"[\{parent}]", ""]
+                made.add(parent)
+        lines += [rf"[\{key}]", *values, ""]
+        made.add(key)
+    path.write_bytes(empty_hive())
+    subprocess.run([HIVE_TOOL, "--merge", str(path)], input="\n".join(lines).encode(), check=True)
+
+
+def empty_hive() -> bytes:
+    """Return a clean hive of one hive bin that holds the root key and one security descriptor: 8 KiB."""
+    name = b"lab"
+    root = struct.pack("<2sHQ", b"nk", _ROOT_FLAGS, _LAB_FILETIME)
+    root += struct.pack("<IIIIIIIIII", 0, NO_CELL, 0, 0, NO_CELL, NO_CELL, 0, NO_CELL, SECURITY_CELL, NO_CELL)
+    root += struct.pack("<IIIIIHH", 0, 0, 0, 0, 0, len(name), 0) + name
+    security = struct.pack("<2sHIII", b"sk", 0, SECURITY_CELL, SECURITY_CELL, 1)
+    security += struct.pack("<I", len(_SECURITY_DESCRIPTOR)) + _SECURITY_DESCRIPTOR
+    header = struct.pack("<4sII8xQI", b"hbin", 0, BLOCK_BYTES, _LAB_FILETIME, 0)
+    used = header + _cell(root, SECURITY_CELL - ROOT_CELL) + _cell(security, 48)
+    free = struct.pack("<i", BLOCK_BYTES - len(used))
+    return _base_block() + (used + free).ljust(BLOCK_BYTES, b"\0")
+
+
+def _base_block() -> bytes:
+    fields = struct.pack("<4sIIQ", b"regf", 1, 1, _LAB_FILETIME)
+    fields += struct.pack("<IIIIIII", 1, 5, 0, 1, ROOT_CELL, BLOCK_BYTES, 1)
+    return seal_base_block(fields.ljust(BLOCK_BYTES, b"\0"))
+
+
+def seal_base_block(hive: bytes) -> bytes:
+    """Return the hive with the right checksum in its base block: XOR of the 127 words before it."""
+    checksum = 0
+    for (word,) in struct.iter_unpack("<I", hive[:508]):
+        checksum ^= word
+    return hive[:508] + struct.pack("<I", checksum) + hive[512:]
+
+
+def _cell(content: bytes, size_bytes: int) -> bytes:
+    return (struct.pack("<i", -size_bytes) + content).ljust(size_bytes, b"\0")
+
+
+def _service_keys(key: str, service: LabService) -> dict[str, list[str]]:
+    values = [_dword("Type", service.type), _dword("Start", service.start)]
+    values += [_dword("ErrorControl", service.error_control), _text("ImagePath", service.image_path, kind=2)]
+    if service.display_name:
+        values.append(_text("DisplayName", service.display_name))
+    if service.object_name:
+        values.append(_text("ObjectName", service.object_name))
+    if not service.service_dll:
+        return {key: values}
+    return {key: values, rf"{key}\Parameters": [_text("ServiceDll", service.service_dll, kind=2)]}
+
+
+def _dword(name: str, value: int) -> str:
+    return f'"{name}"=dword:{value:08x}'
+
+
+def _text(name: str, value: str, *, kind: int = 1) -> str:
+    """Return a string value as hexadecimal bytes, which leaves nothing for the tool to re-encode."""
+    data = (value + "\0").encode("utf-16-le", "surrogatepass")
+    return f'"{name}"=hex({kind}):{",".join(f"{byte:02x}" for byte in data)}'

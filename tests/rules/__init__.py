@@ -1,0 +1,1 @@
+"""Inert samples for the YARA rules."""

@@ -1,0 +1,51 @@
+"""The SOFTWARE hive: which Windows this is."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from triage.artefacts.hive import Hive, HiveKey, open_or_gap
+from triage.artefacts.regf import Damage
+from triage.model.gap import Gap, Where
+from triage.model.volume import WindowsInfo
+
+CURRENT_VERSION = r"Microsoft\Windows NT\CurrentVersion"
+
+
+class SoftwareHive(Struct, frozen=True, kw_only=True):
+    """What a SOFTWARE hive says; empty but for its gaps where it cannot be read."""
+
+    where: Where
+    windows: WindowsInfo = WindowsInfo()
+    gaps: tuple[Gap, ...] = ()
+
+
+def parse_software(data: bytes, where: Where) -> SoftwareHive:
+    """Read a SOFTWARE hive from its bytes; a hive that cannot be read gives a gap, not an error."""
+    opened = open_or_gap(data, where)
+    return SoftwareHive(where=where, gaps=(opened,)) if isinstance(opened, Gap) else read_software(opened)
+
+
+def read_software(hive: Hive) -> SoftwareHive:
+    """Read what an opened SOFTWARE hive says."""
+    key = hive.key(CURRENT_VERSION)
+    if key is None:
+        hive.note(CURRENT_VERSION, Damage(detail="not reached", offset_bytes=hive.root.offset_bytes))
+        return SoftwareHive(where=hive.where, gaps=hive.gaps)
+    windows = WindowsInfo(product=key.text("ProductName"), version=_version(key), build=_build(key))
+    return SoftwareHive(where=hive.where, windows=windows, gaps=hive.gaps)
+
+
+def _version(key: HiveKey) -> str | None:
+    """Return `6.1 Service Pack 1` or `10.0 1709`; Windows 10 leaves 6.3 in CurrentVersion."""
+    major, minor = key.number("CurrentMajorVersionNumber"), key.number("CurrentMinorVersionNumber")
+    number = key.text("CurrentVersion") if major is None or minor is None else f"{major}.{minor}"
+    release = key.text("DisplayVersion") or key.text("ReleaseId") or key.text("CSDVersion")
+    return " ".join(part for part in (number, release) if part) or None
+
+
+def _build(key: HiveKey) -> str | None:
+    """Return `7601` or `16299.125`; Windows XP leaves a remark in CurrentBuild."""
+    build = key.text("CurrentBuildNumber") or key.text("CurrentBuild")
+    revision = key.number("UBR")
+    return build if build is None or revision is None else f"{build}.{revision}"

@@ -1,0 +1,141 @@
+"""The SYSTEM hive: which services Windows starts, what the computer is called, in which time zone it stands.
+
+All control sets are read, not only the current one: an older one still tells what was once installed. Values
+are those of "HKLM\\SYSTEM\\CurrentControlSet\\Services Registry Tree" (Microsoft, driver documentation).
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from triage.artefacts.hive import Hive, HiveKey, open_or_gap
+from triage.artefacts.regf import Damage
+from triage.model.filetime import filetime_to_iso
+from triage.model.gap import Gap, Where
+from triage.model.volume import WindowsInfo
+
+_CONTROL_SET = re.compile(r"ControlSet([0-9]{3})", re.IGNORECASE | re.ASCII)
+_COMPUTER_NAME_KEYS = ("ComputerName", "ActiveComputerName")
+_MINUTES_SIGN_BIT = 1 << 31
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """One service key of one control set; a field is None where the key has no such value.
+
+    `type`, `start` and `error_control` are the numbers of `CreateService`; `last_written` is UTC ISO 8601.
+    """
+
+    name: str
+    control_set: int
+    key_path: str
+    offset_bytes: int
+    last_written: str | None
+    type: int | None
+    start: int | None
+    error_control: int | None
+    image_path: str | None
+    display_name: str | None
+    object_name: str | None
+    service_dll: str | None
+
+
+class SystemHive(Struct, frozen=True, kw_only=True):
+    """What a SYSTEM hive says; empty but for its gaps where it cannot be read.
+
+    `time_zone_bias_minutes` is what has to be added to local time for UTC.
+    """
+
+    where: Where
+    windows: WindowsInfo = WindowsInfo()
+    control_sets: tuple[int, ...] = ()
+    services: tuple[Service, ...] = ()
+    time_zone_bias_minutes: int | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+def parse_system(data: bytes, where: Where) -> SystemHive:
+    """Read a SYSTEM hive from its bytes; a hive that cannot be read gives a gap, not an error."""
+    opened = open_or_gap(data, where)
+    return SystemHive(where=where, gaps=(opened,)) if isinstance(opened, Gap) else read_system(opened)
+
+
+def read_system(hive: Hive) -> SystemHive:
+    """Read what an opened SYSTEM hive says."""
+    control_sets = _control_sets(hive)
+    select = hive.key("Select")
+    current = None if select is None else select.number("Current")
+    last_known_good = None if select is None else select.number("LastKnownGood")
+    if current not in control_sets:
+        named = "no control set is named current" if current is None else f"the current control set {current}"
+        hive.note("Select", Damage(detail=f"{named} is not among those reached", offset_bytes=0))
+    by_relevance = sorted(control_sets, key=lambda number: number != current)
+    controls = [control for number in by_relevance if (control := control_sets[number].subkey("Control"))]
+    services = [
+        service for number in control_sets for service in _services(hive, number, control_sets[number])
+    ]
+    time_zone = next((key for control in controls if (key := control.subkey("TimeZoneInformation"))), None)
+    return SystemHive(
+        where=hive.where,
+        windows=WindowsInfo(
+            computer_name=next((name for control in controls if (name := _computer_name(control))), None),
+            time_zone=None if time_zone is None else _time_zone(time_zone),
+            current_control_set=current,
+            last_known_good_control_set=last_known_good,
+        ),
+        control_sets=tuple(control_sets),
+        services=tuple(services),
+        time_zone_bias_minutes=None if time_zone is None else _bias_minutes(time_zone),
+        gaps=hive.gaps,
+    )
+
+
+def _control_sets(hive: Hive) -> dict[int, HiveKey]:
+    """Return the control sets by number, in order."""
+    matches = ((_CONTROL_SET.fullmatch(key.name), key) for key in hive.root.subkeys())
+    return dict(sorted((int(match[1]), key) for match, key in matches if match is not None))
+
+
+def _services(hive: Hive, number: int, control_set: HiveKey) -> list[Service]:
+    services = control_set.subkey("Services")
+    if services is None:
+        damage = Damage(detail="no Services key reached", offset_bytes=control_set.offset_bytes)
+        hive.note(control_set.path, damage)
+        return []
+    return [_service(number, key) for key in services.subkeys()]
+
+
+def _service(control_set: int, key: HiveKey) -> Service:
+    parameters = key.subkey("Parameters")
+    return Service(
+        name=key.name,
+        control_set=control_set,
+        key_path=key.path,
+        offset_bytes=key.offset_bytes,
+        last_written=filetime_to_iso(key.last_written),
+        type=key.number("Type"),
+        start=key.number("Start"),
+        error_control=key.number("ErrorControl"),
+        image_path=key.text("ImagePath"),
+        display_name=key.text("DisplayName"),
+        object_name=key.text("ObjectName"),
+        service_dll=None if parameters is None else parameters.text("ServiceDll"),
+    )
+
+
+def _computer_name(control: HiveKey) -> str | None:
+    key = control.subkey("ComputerName")
+    named = [] if key is None else [key.subkey(name) for name in _COMPUTER_NAME_KEYS]
+    return next((text for key in named if key is not None and (text := key.text("ComputerName"))), None)
+
+
+def _time_zone(key: HiveKey) -> str | None:
+    """Return the zone's name: TimeZoneKeyName since Vista, before it the (translated) StandardName."""
+    return key.text("TimeZoneKeyName") or key.text("StandardName") or None
+
+
+def _bias_minutes(key: HiveKey) -> int | None:
+    """Return Bias, a signed number in a DWORD."""
+    bias = key.number("Bias")
+    return None if bias is None else (bias ^ _MINUTES_SIGN_BIT) - _MINUTES_SIGN_BIT

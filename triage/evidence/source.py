@@ -1,0 +1,131 @@
+"""The one reader of evidence: its segments, end to end, as one stretch of bytes that can only be read."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from triage.model.evidence import Evidence, EvidenceFormat
+
+_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+_CLOSED = -1
+
+
+class EvidenceSource:
+    """Evidence as one stretch of bytes; satisfies `triage.model.source.ByteSource`.
+
+    Threads share it: `preadv` has no file position, and nothing here changes after opening. Its length is
+    fixed when it is opened: bytes appended later are not shown, bytes cut off later raise `OSError` (EIO).
+    `device_number` is the kernel's number of a device, 0 for files. Made by
+    `triage.evidence.open.open_evidence`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        evidence_format: EvidenceFormat,
+        segments: Sequence[tuple[Path, int]],
+        sector_bytes: int,
+    ) -> None:
+        """Open `segments`, each a path and its length in bytes; `OSError` where one cannot be opened."""
+        self.path = path
+        self.format = evidence_format
+        self.sector_bytes = sector_bytes
+        self.segments = tuple(segment for segment, _ in segments)
+        self._starts = [0]
+        for _, length_bytes in segments:
+            self._starts.append(self._starts[-1] + length_bytes)
+        self.size_bytes = self._starts[-1]
+        self._descriptors: list[int] = []
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            for segment in self.segments:
+                self._descriptors.append(os.open(segment, _OPEN_FLAGS))
+            undo.pop_all()
+        self.device_number = os.fstat(self._descriptors[0]).st_rdev
+        self._only = self._descriptors[0] if len(self._descriptors) == 1 else None
+
+    def read_into(self, offset_bytes: int, view: memoryview) -> int:
+        """Fill `view` from `offset_bytes`; return the bytes filled, fewer only at the end of the evidence."""
+        wanted_bytes = len(view)
+        if self._only is not None and 0 <= offset_bytes <= self.size_bytes - wanted_bytes:
+            filled_bytes = os.preadv(self._only, (view,), offset_bytes)
+            if filled_bytes == wanted_bytes:
+                return filled_bytes
+        return self._read_pieces(offset_bytes, view)
+
+    def read(self, offset_bytes: int, length_bytes: int) -> bytes:
+        """Return up to `length_bytes` from `offset_bytes`, shorter only at the end of the evidence."""
+        length_bytes = max(0, min(length_bytes, self.size_bytes - offset_bytes))
+        if self._only is not None and offset_bytes >= 0:
+            data = os.pread(self._only, length_bytes, offset_bytes)
+            if len(data) == length_bytes:
+                return data
+        buffer = bytearray(length_bytes)
+        self._read_pieces(offset_bytes, memoryview(buffer))
+        return bytes(buffer)
+
+    def _read_pieces(self, offset_bytes: int, view: memoryview) -> int:
+        """Read across segments and after short reads."""
+        if offset_bytes < 0:
+            raise ValueError(f"negative offset {offset_bytes}")
+        wanted_bytes = max(0, min(len(view), self.size_bytes - offset_bytes))
+        filled_bytes = 0
+        while filled_bytes < wanted_bytes:
+            position = offset_bytes + filled_bytes
+            index = bisect_right(self._starts, position) - 1
+            piece_bytes = min(wanted_bytes - filled_bytes, self._starts[index + 1] - position)
+            piece = view[filled_bytes : filled_bytes + piece_bytes]
+            got_bytes = os.preadv(self._descriptors[index], (piece,), position - self._starts[index])
+            if got_bytes == 0:
+                raise OSError(errno.EIO, "evidence became shorter while it was read", str(self.segments[index]))
+            filled_bytes += got_bytes
+        return filled_bytes
+
+    def prefetch(self, offset_bytes: int, length_bytes: int) -> None:
+        """Ask the kernel to read ahead; advice only, so where it is refused nothing happens."""
+        self._advise(offset_bytes, length_bytes, os.POSIX_FADV_WILLNEED)
+
+    def drop_cache(self) -> None:
+        """Ask the kernel to forget what it cached, so that the next read comes from the device itself."""
+        self._advise(0, self.size_bytes, os.POSIX_FADV_DONTNEED)
+
+    def _advise(self, offset_bytes: int, length_bytes: int, advice: int) -> None:
+        end_bytes = min(offset_bytes + length_bytes, self.size_bytes)
+        for descriptor, start, stop in zip(self._descriptors, self._starts, self._starts[1:], strict=False):
+            first, last = max(offset_bytes, start), min(end_bytes, stop)
+            if first < last:
+                with contextlib.suppress(OSError):
+                    os.posix_fadvise(descriptor, first - start, last - first, advice)
+
+    def describe(self) -> Evidence:
+        """Return the evidence as the report names it, without digest and write proof."""
+        return Evidence(
+            path=str(self.path),
+            format=self.format,
+            size_bytes=self.size_bytes,
+            segments=tuple(str(segment) for segment in self.segments),
+        )
+
+    def close(self) -> None:
+        """Close the descriptors; a second call does nothing, reading afterwards raises `OSError` (EBADF)."""
+        descriptors = self._descriptors
+        self._descriptors = [_CLOSED] * len(descriptors)
+        self._only = None
+        for descriptor in descriptors:
+            if descriptor != _CLOSED:
+                os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

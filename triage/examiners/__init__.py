@@ -1,0 +1,1 @@
+"""Bytes, names and artefacts to findings."""

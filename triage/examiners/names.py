@@ -1,0 +1,129 @@
+"""Names and paths of entries, deleted ones too, against rules and the names computed for this computer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from triage.examiners.places import times_of
+from triage.indicators.names import WORK_DIRECTORY_PLACE, NameRule, NameRules
+from triage.indicators.work_directory import PARENT_DIRECTORIES, SHAPE
+from triage.model.entry import FileTimes
+from triage.model.finding import Finding, FindingKind, Severity
+from triage.model.gap import Where
+from triage.model.indicator import Confidence
+
+_COMPUTED = "the work directory's name as computed from the computer name"
+_SHAPED = "a directory named like the work directory, in a place where it may be"
+_UNIX_TIME_DIGITS = 10
+_LARGEST_RAND = 0x7FFF
+
+
+class _Told(NamedTuple):
+    """What a name tells, before it becomes a finding."""
+
+    indicator: str
+    kind: FindingKind
+    severity: Severity
+    facts: dict[str, str]
+
+
+class NameExaminer:
+    """Looks at one entry at a time; made for a million of them, so a name of no interest costs two look-ups.
+
+    `computed_work_directories` are the names that the generator gives for the computer names in the hives.
+    """
+
+    def __init__(self, rules: NameRules, computed_work_directories: frozenset[str] = frozenset()) -> None:
+        self._rules = rules
+        self._computed = computed_work_directories
+
+    def examine(
+        self,
+        path: str,
+        *,
+        volume: str,
+        mft_entry: int,
+        is_directory: bool,
+        deleted: bool = False,
+        si: FileTimes | None = None,
+        fn: FileTimes | None = None,
+    ) -> Sequence[Finding]:
+        """Return what the path of one entry tells: at most one finding.
+
+        `path` is `/`-separated from the volume's root, without a leading slash.
+        """
+        name = path.rpartition("/")[2]
+        candidates = self._rules.candidates(name.lower())
+        shaped = is_directory and (name in self._computed or name[-3:].isdigit())
+        if not candidates and not shaped:
+            return ()
+        parent = path[: max(len(path) - len(name) - 1, 0)]
+        told = self._by_rule(name, parent, candidates, is_directory=is_directory)
+        if told is None and shaped:
+            told = self._work_directory(name, parent)
+        if told is None:
+            return ()
+        return (
+            Finding(
+                family=self._rules.family,
+                kind=told.kind,
+                indicator=told.indicator,
+                set=self._rules.info.name,
+                severity=told.severity,
+                where=Where(volume=volume, path=path, mft_entry=mft_entry),
+                times=times_of(si, fn),
+                facts=told.facts,
+                deleted=deleted,
+            ),
+        )
+
+    def _by_rule(
+        self, name: str, parent: str, candidates: Sequence[NameRule], *, is_directory: bool
+    ) -> _Told | None:
+        """Return what the first rule that fits says."""
+        for rule in candidates:
+            if rule.directory is not is_directory:
+                continue
+            pattern = self._rules.patterns.get(rule.id)
+            if pattern is not None and pattern.fullmatch(name) is None:
+                continue
+            if rule.place is None or self._fits_place(rule.place, parent):
+                return _Told(rule.id, rule.kind, rule.severity, _rule_facts(rule, name))
+        return None
+
+    def _fits_place(self, place: str, parent: str) -> bool:
+        """Tell whether a parent directory is a place."""
+        if self._rules.places[place].fullmatch(parent) is not None:
+            return True
+        return place == WORK_DIRECTORY_PLACE and not self._computed.isdisjoint(parent.split("/"))
+
+    def _work_directory(self, name: str, parent: str) -> _Told | None:
+        """Return what a directory's name says: much where computed, little where only the shape fits."""
+        if name in self._computed:
+            facts = {"description": _COMPUTED, "confidence": Confidence.HIGH.value}
+            return _Told("work-directory-computed", FindingKind.WORK_DIRECTORY, Severity.HIGH, facts)
+        if SHAPE.fullmatch(name) is not None and PARENT_DIRECTORIES.fullmatch(parent) is not None:
+            facts = {"description": _SHAPED, "confidence": Confidence.LOW.value}
+            return _Told("work-directory-shape", FindingKind.WORK_DIRECTORY, Severity.LOW, facts)
+        return None
+
+
+def _rule_facts(rule: NameRule, name: str) -> dict[str, str]:
+    """Return what a rule has to say for itself, and the time that a batch file's name carries."""
+    facts = {"description": rule.description, "confidence": rule.confidence.value, "source": rule.source}
+    if rule.content_decides:
+        facts["decided_by"] = "content"
+    if rule.extension == "bat":
+        facts |= _batch_time(name)
+    return facts
+
+
+def _batch_time(name: str) -> dict[str, str]:
+    """Return the Unix time in `<rand><time>.bat`; nothing where its front is no value of `rand`."""
+    digits = name.partition(".")[0]
+    if int(digits[:-_UNIX_TIME_DIGITS]) > _LARGEST_RAND:
+        return {}
+    moment = datetime.fromtimestamp(int(digits[-_UNIX_TIME_DIGITS:]), tz=UTC)
+    return {"encryption_started_utc": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}

@@ -1,0 +1,79 @@
+"""Services of a SYSTEM hive → findings: the worm's, and the one by which the installer has itself started.
+
+The worm makes `mssecsvc2.0` (a variant 2.1; autostart listings have shown `fmssecsvc2.0`), the installer
+a service of a generated name that runs `cmd.exe /c "<directory>/tasksche.exe"` (both: decompiled code).
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec.structs import replace
+
+from triage.artefacts.system import Service, SystemHive
+from triage.indicators.work_directory import SHAPE
+from triage.model.finding import Finding, FindingKind, Severity
+
+FAMILY = "wannacry"
+INDICATOR_SET = "wannacry-services"
+
+_WORM_NAME = re.compile(r"mssecsvc", re.IGNORECASE)
+_WORM_DISPLAY_NAME = re.compile(r"Microsoft Security Center \(2\.\d\) Service", re.IGNORECASE)
+_STARTS_INSTALLER = re.compile(r'(?:^|[\\/"\s])tasksche\.exe(?=$|["\s])', re.IGNORECASE)
+
+
+def examine_services(system: SystemHive, *, work_directory_name: str | None = None) -> tuple[Finding, ...]:
+    """Return a finding for each service, in each control set, that is WannaCry's.
+
+    `work_directory_name` is the name computed from the computer's (`triage.indicators.work_directory`). The
+    host may have been renamed since, so a service of that shape which starts the installer weighs as much.
+    The shape alone is no finding: ordinary services have such names.
+    """
+    matches = ((service, _rule(service, work_directory_name)) for service in system.services)
+    return tuple(_finding(system, service, *rule) for service, rule in matches if rule is not None)
+
+
+def _rule(service: Service, work_directory_name: str | None) -> tuple[str, Severity] | None:
+    """Return which indicator a service meets, and how much that weighs."""
+    texts = (service.name, service.display_name or "", service.image_path or "")
+    if any(_WORM_NAME.search(text) for text in texts) or _WORM_DISPLAY_NAME.fullmatch(texts[1]):
+        return "worm-service", Severity.HIGH
+    if work_directory_name is not None and service.name.lower() == work_directory_name:
+        return "computed-name-service", Severity.HIGH
+    if _STARTS_INSTALLER.search(texts[2]) is None:
+        return None
+    if SHAPE.fullmatch(service.name):
+        return "installer-service", Severity.HIGH
+    return "installer-image-service", Severity.MEDIUM
+
+
+def _finding(system: SystemHive, service: Service, indicator: str, severity: Severity) -> Finding:
+    return Finding(
+        family=FAMILY,
+        kind=FindingKind.SERVICE,
+        indicator=indicator,
+        set=INDICATOR_SET,
+        severity=severity,
+        where=replace(system.where, offset_bytes=service.offset_bytes),
+        times={} if service.last_written is None else {"key_last_written": service.last_written},
+        excerpt=service.image_path or "",
+        facts=_facts(system, service),
+    )
+
+
+def _facts(system: SystemHive, service: Service) -> dict[str, str]:
+    """Return what the hive says of the service, values that are not there left out."""
+    current = system.windows.current_control_set
+    facts: dict[str, str | int | None] = {
+        "service": service.name,
+        "key": service.key_path,
+        "control_set": service.control_set,
+        "in_current_control_set": None if current is None else str(service.control_set == current).lower(),
+        "display_name": service.display_name,
+        "image_path": service.image_path,
+        "service_dll": service.service_dll,
+        "object_name": service.object_name,
+        "type": service.type,
+        "start": service.start,
+    }
+    return {name: str(value) for name, value in facts.items() if value is not None}

@@ -1,0 +1,1 @@
+"""Loads indicator sets and allow-lists with their provenance; the data lies beside, not in code."""

@@ -1,0 +1,108 @@
+"""The one result document of a case: all renderers show it, `report.json` is it (schema `triage-report/1`)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from triage.model.evidence import Evidence
+from triage.model.finding import Digests, Finding
+from triage.model.gap import Gap
+from triage.model.indicator import IndicatorSet
+from triage.model.verdict import Verdict
+from triage.model.volume import VolumeInfo
+
+SCHEMA = "triage-report/1"
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """Who wrote the report; `libraries` maps a library's name to its version."""
+
+    name: str
+    version: str
+    indicator_sets: tuple[IndicatorSet, ...]
+    libraries: dict[str, str] = {}
+
+
+class CaseInfo(Struct, frozen=True, kw_only=True):
+    """The frame of a case. Times are UTC ISO 8601 with `Z`. `sessions` counts runs, more than one after a resume."""
+
+    id: str
+    examiner: str
+    notes: str
+    started_utc: str
+    finished_utc: str
+    interrupted: bool
+    sessions: int = 1
+    command: tuple[str, ...] = ()
+    fatal: str | None = None
+
+
+class Reconciliation(Struct, frozen=True, kw_only=True):
+    """The two equations of one volume's enumeration.
+
+    Records: `base_records` + `extension_records` + `unreadable_records` against `bitmap_bits` set in $MFT:$BITMAP.
+    Streams: `streams` (allocated entries, as enumerated) against `data_attributes` counted by an independent raw scan.
+    """
+
+    volume: str
+    base_records: int
+    extension_records: int
+    unreadable_records: int
+    bitmap_bits: int | None
+    streams: int
+    data_attributes: int | None
+    deleted_entries: int
+    orphans: int
+
+
+class Coverage(Struct, frozen=True, kw_only=True):
+    """What was looked at. `streams_by_state` and `bytes_by_state` have a key for each `StreamState` that occurred;
+    the counts add up to `streams`, the bytes to `bytes_total`. `windowed_streams` were scanned in overlapping windows.
+    `known_good_streams` are on the user's allow-list, `known_good_dropped` the YARA findings dropped for that reason.
+    """
+
+    entries: int
+    deleted_entries: int
+    streams: int
+    streams_by_state: dict[str, int]
+    bytes_by_state: dict[str, int]
+    streams_by_form: dict[str, int]
+    windowed_streams: int
+    bytes_total: int
+    bytes_read: int
+    reconciliation: tuple[Reconciliation, ...] = ()
+    known_good_streams: int = 0
+    known_good_dropped: int = 0
+
+
+class RescueSummary(Struct, frozen=True, kw_only=True):
+    """`files` and `bytes` count what lies in the bag, verified; `by_outcome` has a key for each that occurred."""
+
+    destination: str
+    files: int
+    bytes: int
+    by_outcome: dict[str, int]
+    bytes_by_outcome: dict[str, int]
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """Everything a case has to say; `rescue` is None with `--no-rescue`."""
+
+    schema: str = SCHEMA
+    tool: Tool
+    case: CaseInfo
+    evidence: tuple[Evidence, ...]
+    volumes: tuple[VolumeInfo, ...]
+    findings: tuple[Finding, ...]
+    gaps: tuple[Gap, ...]
+    coverage: Coverage
+    verdict: Verdict
+    rescue: RescueSummary | None
+
+
+class StreamDigest(Struct, frozen=True):
+    """One line of `digests.hashdeep`: `name` is `<volume id>/<path>`, an alternate stream `<path>:<stream>`."""
+
+    size_bytes: int
+    digests: Digests
+    name: str

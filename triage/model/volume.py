@@ -1,0 +1,62 @@
+"""A volume: a stretch of evidence with a file system in it, or without one that we examine."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class PartitionScheme(StrEnum):
+    """Where the stretch comes from; `SCAN`: from a boot sector found without a usable table."""
+
+    BARE = "bare"
+    MBR = "mbr"
+    GPT = "gpt"
+    SCAN = "scan"
+
+
+class Partition(Struct, frozen=True, kw_only=True):
+    """One entry of a partition table, or the whole evidence when there is none (`index` 0).
+
+    `type_id` is the MBR type byte as two hex digits or the GPT type GUID; `length_bytes` is what the table says, even
+    where the evidence is shorter.
+    """
+
+    index: int
+    scheme: PartitionScheme
+    offset_bytes: int
+    length_bytes: int
+    type_id: str = ""
+    type_name: str = ""
+    name: str = ""
+
+
+class WindowsInfo(Struct, frozen=True, kw_only=True):
+    """What the hives of a volume say about its Windows; a field is None where the hives do not tell."""
+
+    computer_name: str | None = None
+    product: str | None = None
+    version: str | None = None
+    build: str | None = None
+    time_zone: str | None = None
+    current_control_set: int | None = None
+    last_known_good_control_set: int | None = None
+    work_directory_name: str | None = None
+
+
+class VolumeInfo(Struct, frozen=True, kw_only=True):
+    """A volume as it stands in the report. `id` is `v1`, `v2`, … in order over all evidence of the case."""
+
+    id: str
+    evidence: int
+    offset_bytes: int
+    length_bytes: int
+    filesystem: str
+    examined: bool
+    why_not: str | None = None
+    label: str | None = None
+    serial: str | None = None
+    cluster_bytes: int | None = None
+    partition: Partition | None = None
+    windows: WindowsInfo | None = None

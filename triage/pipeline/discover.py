@@ -1,0 +1,137 @@
+"""From evidence paths to volumes: every NTFS volume is opened, every other one is listed with why it was not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from triage.evidence.slice import SliceSource
+from triage.evidence.source import EvidenceSource
+from triage.model.errors import EvidenceError, VolumeError
+from triage.model.gap import Gap, GapKind, Where
+from triage.model.text import _
+from triage.model.volume import Partition, PartitionScheme, VolumeInfo
+from triage.volumes.ntfs import NtfsVolume
+from triage.volumes.partitions import find_partitions
+from triage.volumes.recognise import recognise
+
+# File systems that Windows does not write to: what lies there was neither infected nor encrypted by it.
+_NOT_OF_WINDOWS = frozenset({"ext4", "xfs", "btrfs", "swap", "lvm", "luks", "hfs+", "empty"})
+_EFI_SYSTEM = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+_RESERVED = "e3c9e316-0b5c-4db8-817d-f92df00215ae"
+
+
+@dataclass(slots=True, kw_only=True)
+class FoundVolume:
+    """A volume as the report names it, and the opened NTFS behind it, if it is one that could be opened."""
+
+    info: VolumeInfo
+    ntfs: NtfsVolume | None
+
+
+def discover(sources: Sequence[EvidenceSource], note: Callable[[Gap], None]) -> list[FoundVolume]:
+    """Return all volumes of all evidence, numbered `v1`, `v2`, … in order.
+
+    `EvidenceError` for a source that holds neither a partition table nor anything known: it is no disk image.
+    """
+    found: list[FoundVolume] = []
+    for number, source in enumerate(sources):
+        partitions, gaps = find_partitions(source)
+        for gap in gaps:
+            note(gap)
+        kinds = [recognise(SliceSource(source, p.offset_bytes, p.length_bytes)) for p in partitions]
+        _refuse_nothing_known(source, partitions, kinds)
+        for partition, kind in zip(partitions, kinds, strict=True):
+            found.append(_open(source, number, partition, kind, f"v{len(found) + 1}", note))
+    if not any(volume.ntfs for volume in found):
+        detail = "no NTFS volume could be examined in this evidence"
+        note(Gap(kind=GapKind.VOLUME_NOT_EXAMINED, detail=detail))
+    return found
+
+
+def _refuse_nothing_known(source: EvidenceSource, partitions: Sequence[Partition], kinds: Sequence[str]) -> None:
+    bare = all(partition.scheme is PartitionScheme.BARE for partition in partitions)
+    if bare and all(kind in ("unknown", "empty") for kind in kinds):
+        raise EvidenceError(
+            _("{path} is not a disk image: no partition table and no known file system").format(path=source.path),
+            hint=_("give a raw image of a disk or volume; unpack or convert other formats first"),
+        )
+
+
+def _open(
+    source: EvidenceSource,
+    number: int,
+    partition: Partition,
+    kind: str,
+    volume_id: str,
+    note: Callable[[Gap], None],
+) -> FoundVolume:
+    """Open one volume if it is NTFS; what cannot be examined is listed, with a gap."""
+    piece = SliceSource(source, partition.offset_bytes, partition.length_bytes)
+    info = VolumeInfo(
+        id=volume_id,
+        evidence=number,
+        offset_bytes=partition.offset_bytes,
+        length_bytes=partition.length_bytes,
+        filesystem=kind,
+        examined=False,
+        partition=partition,
+    )
+    if kind != "ntfs":
+        why_not = f"{kind}: only NTFS is examined"
+        return FoundVolume(info=_not_examined(info, why_not, note, material=_matters(partition, kind)), ntfs=None)
+    try:
+        ntfs = NtfsVolume(piece, volume_id)
+        label = ntfs.read_label()
+    except VolumeError as error:
+        return FoundVolume(info=_not_examined(info, str(error), note, material=True), ntfs=None)
+    for gap in ntfs.gaps:
+        note(gap)
+    missing_bytes = ntfs.geometry.volume_bytes - piece.size_bytes
+    if missing_bytes > 0:
+        detail = f"the volume is {missing_bytes} bytes longer than the evidence holds of it"
+        where = Where(volume=volume_id, offset_bytes=piece.size_bytes)
+        note(Gap(kind=GapKind.EVIDENCE_TRUNCATED, detail=detail, where=where, bytes=missing_bytes))
+    return FoundVolume(
+        info=VolumeInfo(
+            id=volume_id,
+            evidence=number,
+            offset_bytes=partition.offset_bytes,
+            length_bytes=partition.length_bytes,
+            filesystem=kind,
+            examined=True,
+            label=label,
+            serial=ntfs.geometry.serial,
+            cluster_bytes=ntfs.geometry.cluster_bytes,
+            partition=partition,
+        ),
+        ntfs=ntfs,
+    )
+
+
+def _not_examined(info: VolumeInfo, why_not: str, note: Callable[[Gap], None], *, material: bool) -> VolumeInfo:
+    where = Where(volume=info.id)
+    detail = f"volume not examined: {why_not}"
+    gap = Gap(
+        kind=GapKind.VOLUME_NOT_EXAMINED,
+        detail=detail,
+        where=where,
+        bytes=info.length_bytes,
+        material=material,
+    )
+    note(gap)
+    return VolumeInfo(
+        id=info.id,
+        evidence=info.evidence,
+        offset_bytes=info.offset_bytes,
+        length_bytes=info.length_bytes,
+        filesystem=info.filesystem,
+        examined=False,
+        why_not=why_not,
+        partition=info.partition,
+    )
+
+
+def _matters(partition: Partition, kind: str) -> bool:
+    """Say whether Windows may have kept anything of interest in a volume that we do not examine."""
+    return kind not in _NOT_OF_WINDOWS and partition.type_id.lower() not in (_EFI_SYSTEM, _RESERVED)

@@ -1,0 +1,40 @@
+"""The job that the supervisor hands to its worker: everything the worker needs to know, and no key."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Token(Struct, frozen=True):
+    """A piece of work that is under way: a whole volume, its hives, or one stream (its row in the enumeration).
+
+    Rows are the same each time the same evidence is enumerated, so a token outlives the worker that died on it.
+    """
+
+    volume: int
+    row: int
+
+
+WHOLE_VOLUME = -1
+HIVES = -2
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """What to examine and how. Paths are absolute. `rescue_to` is None with `--no-rescue`.
+
+    `suspects` were under way when a worker died: they are tried alone, first. `skip` are those on which it died alone.
+    `resumed` says that the journal already holds records of streams which need not be read again.
+    """
+
+    evidence: tuple[str, ...]
+    case_folder: str
+    rescue_to: str | None
+    rules: tuple[str, ...] = ()
+    ioc: tuple[str, ...] = ()
+    known_good: tuple[str, ...] = ()
+    extra_sets: tuple[str, ...] = ()
+    yara_timeout_seconds: int = 60
+    threads: int = 2
+    resumed: bool = False
+    suspects: tuple[Token, ...] = ()
+    skip: tuple[Token, ...] = ()

@@ -1,0 +1,186 @@
+"""The journal: what the worker saw, one record a line, appended and never rewritten, so that a run can be resumed.
+
+The supervisor reads it as hostile input: each line is checked against the record types, and what does not fit is
+refused. Text is ASCII JSON, so that unpaired surrogates in names survive. A line cut short by a crash is dropped when
+resuming.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from triage.model.entry import StreamForm, StreamState
+from triage.model.errors import ReportError
+from triage.model.evidence import Evidence
+from triage.model.finding import Finding
+from triage.model.gap import Gap
+from triage.model.indicator import IndicatorSet
+from triage.model.report import Reconciliation
+from triage.model.rescue import RescuedFile
+from triage.model.volume import VolumeInfo
+from triage.pipeline.job import Job
+
+JOURNAL_NAME = "journal.jsonl"
+_FLUSH_BYTES = 64 << 10
+
+
+class SessionRecord(Struct, frozen=True, array_like=True, tag="session"):
+    """A run on the case: its job and the state of the evidence before it. The first one makes the case."""
+
+    case_id: str
+    examiner: str
+    notes: str
+    started_utc: str
+    command: tuple[str, ...]
+    job: Job
+    evidence: tuple[Evidence, ...]
+
+
+class SelectionRecord(Struct, frozen=True, array_like=True, tag="selection"):
+    """How many users' files the rescue considers, on all volumes."""
+
+    files: int
+
+
+class VolumeRecord(Struct, frozen=True, array_like=True, tag="volume"):
+    """A volume; said again when more is known, the last one counts."""
+
+    volume: VolumeInfo
+
+
+class SetsRecord(Struct, frozen=True, array_like=True, tag="sets"):
+    """The indicator sets that were loaded."""
+
+    sets: tuple[IndicatorSet, ...]
+
+
+class EnumerationRecord(Struct, frozen=True, array_like=True, tag="enumeration"):
+    """What the enumeration of one volume came to."""
+
+    reconciliation: Reconciliation
+    bytes_total: int
+
+
+class FindingRecord(Struct, frozen=True, array_like=True, tag="finding"):
+    """A finding, not yet numbered."""
+
+    finding: Finding
+
+
+class GapRecord(Struct, frozen=True, array_like=True, tag="gap"):
+    """A gap, not yet numbered."""
+
+    gap: Gap
+
+
+class StreamRecord(Struct, frozen=True, array_like=True, tag="stream"):
+    """How one stream ended; digests are "" where it was not read whole."""
+
+    volume: str
+    mft_entry: int
+    stream: str
+    path: str
+    state: StreamState
+    form: StreamForm
+    size_bytes: int
+    bytes_read: int
+    windowed: bool
+    md5: str
+    sha256: str
+
+
+class RescueRecord(Struct, frozen=True, array_like=True, tag="rescue"):
+    """What became of one user's file."""
+
+    file: RescuedFile
+
+
+Record = (
+    SessionRecord
+    | SelectionRecord
+    | VolumeRecord
+    | SetsRecord
+    | EnumerationRecord
+    | FindingRecord
+    | GapRecord
+    | StreamRecord
+    | RescueRecord
+)
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+
+
+class JournalWriter:
+    """Appends records; safe from several threads. Buffered: `flush` makes the lines survive the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = threading.Lock()
+        self._pending: list[str] = []
+        self._pending_bytes = 0
+
+    def add(self, record: Record) -> None:
+        """Append one record."""
+        line = _encode(msgspec.to_builtins(record)) + "\n"
+        with self._lock:
+            self._pending.append(line)
+            self._pending_bytes += len(line)
+            if self._pending_bytes >= _FLUSH_BYTES:
+                self._write()
+
+    def flush(self, *, durable: bool = False) -> None:
+        """Write what is pending; with `durable`, down to the disk."""
+        with self._lock:
+            self._write()
+        if durable:
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Flush, sync and close."""
+        self.flush(durable=True)
+        os.close(self._descriptor)
+
+    def _write(self) -> None:
+        view = memoryview("".join(self._pending).encode("ascii"))
+        self._pending, self._pending_bytes = [], 0
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+
+def read_journal(path: Path) -> Iterator[Record]:
+    """Yield all records; a last line without its end is left out. `ReportError` for a line that is no record."""
+    if not path.exists():
+        return
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield msgspec.convert(json.loads(line), Record)
+            except (ValueError, msgspec.ValidationError) as error:
+                raise ReportError(f"{path.name}, line {number}, is no record of this version: {error}") from error
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut a last line that a crash left without its end, before appending goes on."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        position = size
+        while position > 0:
+            step = min(position, _FLUSH_BYTES)
+            file.seek(position - step)
+            end = file.read(step).rfind(b"\n")
+            if end >= 0:
+                file.truncate(position - step + end + 1)
+                return
+            position -= step
+        file.truncate(0)

@@ -1,0 +1,43 @@
+"""What to do after a worker died: try what it had under way alone, and leave out what kills it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from triage.pipeline.job import Job, Token
+
+MOST_DEATHS = 64
+
+
+class Restarts:
+    """Decides on the next worker's job. `job` is None when too many have died."""
+
+    def __init__(self, job: Job) -> None:
+        self.job: Job | None = job
+        self._deaths = 0
+
+    def after_death(self, under_way: Sequence[Token]) -> str:
+        """Prepare the next job; return in words what was decided.
+
+        Whatever the worker had under way when it died on its own is left out from now on. Of several pieces none is
+        condemned: they become suspects, which the next worker tries one after the other before all others.
+        """
+        self._deaths += 1
+        if self.job is None or self._deaths >= MOST_DEATHS or (not under_way and self._deaths > 1):
+            self.job = None
+            return "given up"
+        alone = len(under_way) == 1 and (under_way[0] in self.job.suspects or under_way[0].row < 0)
+        if alone:
+            skip = (*self.job.skip, *under_way)
+            suspects = tuple(token for token in self.job.suspects if token not in under_way)
+            self.job = msgspec.structs.replace(self.job, skip=skip, suspects=suspects, resumed=True)
+            return f"left out from now on: {_words(under_way)}"
+        suspects = tuple(dict.fromkeys((*self.job.suspects, *under_way)))
+        self.job = msgspec.structs.replace(self.job, suspects=suspects, resumed=True)
+        return f"to be tried alone: {_words(under_way)}"
+
+
+def _words(tokens: Sequence[Token]) -> str:
+    return ", ".join(f"volume {token.volume + 1} row {token.row}" for token in tokens) or "nothing was under way"

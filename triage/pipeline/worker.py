@@ -1,0 +1,59 @@
+"""The worker process: it alone opens evidence and parses hostile bytes, and it has no key.
+
+Started by the supervisor as `python -m triage.pipeline.worker BOARD PARENT`, with the job as JSON on standard input,
+the board's descriptor inherited, and the supervisor's process id. It answers by its exit code; an error for the user
+goes to standard output as JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+
+import msgspec
+from msgspec import Struct
+
+from triage.model.errors import ExitCode, TriageError
+from triage.pipeline.board import Board
+from triage.pipeline.examine import examine
+from triage.pipeline.job import Job
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class WorkerError(Struct, frozen=True, kw_only=True):
+    """An error that ends the job, as the worker tells it."""
+
+    message: str
+    hint: str
+    exit_code: int
+
+
+def main() -> int:
+    """Do the job on standard input."""
+    # Ctrl-C reaches the whole process group; the supervisor asks the worker to stop through the board.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    board, parent = Board(int(sys.argv[1])), int(sys.argv[2])
+    _die_with(parent)
+    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    try:
+        examine(job, board)
+    except TriageError as error:
+        told = WorkerError(message=error.message, hint=error.hint, exit_code=error.exit_code)
+        sys.stdout.write(json.dumps(msgspec.to_builtins(told)))
+        return ExitCode.FATAL
+    return ExitCode.OK
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process when the supervisor is gone: nobody would seal what it goes on to see."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(ExitCode.FATAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The report as one JSON document, `report.json`: everything else that a case shows is rendered from it.
+
+Schema `triage-report/1`. ASCII with `\\uXXXX` escapes, so that an unpaired surrogate is its own escape. Keys
+stand in the order of the model; each finding and each gap has a line of its own, for `grep` and for `diff`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+from triage.model.errors import ReportError
+from triage.model.finding import Finding
+from triage.model.gap import Gap
+from triage.model.report import SCHEMA, Report
+from triage.report.case_files import REPORT
+from triage.report.interface import CaseContents, Renderer
+
+_INDENT = 2
+
+
+def write_document(report: Report, out: TextIO) -> None:
+    """Write `report.json`; findings and gaps go out one by one, without a second copy of them all."""
+    for number, key in enumerate(report.__struct_fields__):
+        out.write(f'{"," if number else "{"}\n  "{key}": ')
+        if key == "findings":
+            _write_lines(report.findings, out)
+        elif key == "gaps":
+            _write_lines(report.gaps, out)
+        else:
+            value = msgspec.to_builtins(getattr(report, key))
+            out.write(json.dumps(value, indent=_INDENT).replace("\n", "\n  "))
+    out.write("\n}\n")
+
+
+def json_line(item: Finding | Gap) -> str:
+    """Return `item` as JSON on one line, its id first."""
+    return json.dumps({"id": item.id} | msgspec.to_builtins(item))
+
+
+def load_report(path: Path) -> Report:
+    """Read a `report.json` back, to render it again; unknown keys are passed over. Errors: `ReportError`."""
+    try:
+        document = json.loads(path.read_bytes())
+        if isinstance(document, dict) and document.get("schema") not in (None, SCHEMA):
+            raise ReportError(
+                f"{path}: its schema is {document['schema']!r}, not {SCHEMA!r}",
+                hint="use the version of triage that wrote it",
+            )
+        return msgspec.convert(document, Report)
+    except OSError as error:
+        raise ReportError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"{path} is not a report: {error}") from error
+
+
+def _write_lines(items: Iterable[Finding | Gap], out: TextIO) -> None:
+    start = "["
+    for item in items:
+        out.write(f"{start}\n    {json_line(item)}")
+        start = ","
+    out.write("[]" if start == "[" else "\n  ]")
+
+
+def _write(case: CaseContents, out: TextIO) -> None:
+    write_document(case.report, out)
+
+
+DOCUMENT = Renderer(file_name=REPORT, write=_write)

@@ -1,0 +1,25 @@
+"""What a renderer is: one file of the case, written from the one document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TextIO
+
+from msgspec import Struct
+
+from triage.model.report import Report, StreamDigest
+
+
+class CaseContents(Struct, frozen=True, kw_only=True):
+    """What a renderer may show. `digests` can be read once; `fingerprint` is of the key that will sign."""
+
+    report: Report
+    digests: Iterable[StreamDigest]
+    fingerprint: str
+
+
+class Renderer(Struct, frozen=True, kw_only=True):
+    """Writes one file of the case folder."""
+
+    file_name: str
+    write: Callable[[CaseContents, TextIO], None]

@@ -1,0 +1,105 @@
+"""The end of a run on the terminal: the verdict and what to do, in a form that fits one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from triage.model.escape import escape_terminal
+from triage.model.finding import Finding
+from triage.model.gap import Gap
+from triage.model.report import Report
+from triage.model.text import _, ngettext
+from triage.report.view import count_severities, families, place, reasons
+from triage.report.words import (
+    FINDING_KINDS,
+    GAP_KINDS,
+    OUTCOME_MEANINGS,
+    RESCUE_OUTCOMES,
+    SEVERITIES,
+    headline,
+    number,
+    percent,
+    say,
+    size,
+)
+
+_REASONS_SHOWN = 5
+
+
+def summary(report: Report, fingerprint: str, folder: Path) -> str:
+    """Return the summary, lines ended by newlines; nothing in it can command a terminal."""
+    return "".join(escape_terminal(line) + "\n" for line in _lines(report, fingerprint, folder))
+
+
+def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
+    verdict = report.verdict
+    yield headline(verdict.outcome, families(report.findings)).upper()
+    yield say(verdict.outcome, OUTCOME_MEANINGS)
+    if verdict.stage is None:
+        yield _("Stage: not known")
+    else:
+        yield _("Stage: %(number)s of 5, %(name)s") % {
+            "number": int(verdict.stage),
+            "name": _(verdict.stage_name),
+        }
+    if report.case.fatal is not None:
+        yield _("The run ended early: %(reason)s") % {"reason": report.case.fatal}
+    elif report.case.interrupted:
+        yield _("The run was interrupted; this is what was examined until then.")
+    yield from _reasons(report)
+    if verdict.advice:
+        yield ""
+        yield _("What to do")
+        yield from (f"  {position}. {_(advice)}" for position, advice in enumerate(verdict.advice, start=1))
+    yield ""
+    yield from _figures(report)
+    yield ""
+    yield _("Report: %(path)s") % {"path": folder / "report.html"}
+    yield _("Key fingerprint, for the paper form: %(fingerprint)s") % {"fingerprint": fingerprint}
+
+
+def _reasons(report: Report) -> Iterator[str]:
+    shown, more = reasons(report, _REASONS_SHOWN)
+    if not shown:
+        return
+    yield ""
+    yield _("Why")
+    yield from (f"  {_reason(item)}" for item in shown)
+    if more > 0:
+        yield "  " + ngettext("and %(count)s more", "and %(count)s more", more) % {"count": number(more)}
+
+
+def _reason(item: Finding | Gap) -> str:
+    if isinstance(item, Gap):
+        return f"{say(item.kind, GAP_KINDS)}: {item.detail}"
+    return f"{say(item.kind, FINDING_KINDS)}: {item.indicator}  {place(item.where)}"
+
+
+def _figures(report: Report) -> Iterator[str]:
+    coverage = report.coverage
+    severities = ", ".join(
+        f"{number(count)} {say(severity, SEVERITIES)}"
+        for severity, count in count_severities(report.findings)
+    )
+    yield _("Findings: %(figures)s") % {"figures": severities or "0"}
+    material = sum(gap.material for gap in report.gaps)
+    yield _("Gaps: %(count)s, %(material)s of them material") % {
+        "count": number(len(report.gaps)),
+        "material": number(material),
+    }
+    yield _("Read: %(read)s of %(total)s (%(percent)s)") % {
+        "read": size(coverage.bytes_read),
+        "total": size(coverage.bytes_total),
+        "percent": percent(coverage.bytes_read, coverage.bytes_total),
+    }
+    if report.rescue is None:
+        yield _("Rescued: nothing, as asked")
+        return
+    yield _("Rescued: %(count)s files, %(size)s, in %(path)s") % {
+        "count": number(report.rescue.files),
+        "size": size(report.rescue.bytes),
+        "path": report.rescue.destination,
+    }
+    for outcome, count in report.rescue.by_outcome.items():
+        yield f"  {number(count)}  {say(outcome, RESCUE_OUTCOMES)}"

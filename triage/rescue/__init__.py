@@ -1,0 +1,1 @@
+"""Copies users' intact files out, durable and verified, as a BagIt bag."""

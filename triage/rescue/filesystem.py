@@ -1,0 +1,104 @@
+"""What the rescue asks of a file system beyond `os`: a durable batch, no caches, nothing overwritten.
+
+Tried on ext4, exfat-fuse and ntfs-3g. syncfs reaches the disk for file systems of the kernel. A FUSE driver
+on a block device keeps its data in that device's page cache and takes an fsync of any folder for all; other
+FUSE drivers and SMB pass on no more than the fsync of each single file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+_FAT_MAX_FILE_BYTES = 2**32 - 1
+_FAT_TYPES = frozenset({"vfat", "msdos"})
+_DEVICE_FUSE = "fuseblk"
+_SYNC_EACH_PREFIXES = ("fuse", "cifs", "smb3", "9p")
+_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+class FileSystem:
+    """The file system that an existing folder lies on.
+
+    Hold one from before the first write: syncfs reports a failed write-back to descriptors that were open
+    then.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        device = os.fstat(self._descriptor).st_dev
+        self.type = _mounted_type(device)
+        self.max_file_bytes = _FAT_MAX_FILE_BYTES if self.type in _FAT_TYPES else None
+        self._sync_each = self.type != _DEVICE_FUSE and self.type.startswith(_SYNC_EACH_PREFIXES)
+        self._driver_device = _open_block_device(device) if self.type == _DEVICE_FUSE else None
+
+    def sync(self, new_files: Iterable[Path]) -> None:
+        """Make durable all that was written, `new_files` too; OSError where the device did not take it."""
+        if _libc.syncfs(self._descriptor) != 0:
+            raise OSError(ctypes.get_errno(), "syncfs failed")
+        _fsync(self._descriptor)
+        for path in new_files if self._sync_each else ():
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        if self._driver_device is not None:
+            os.posix_fadvise(self._driver_device, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        os.close(self._descriptor)
+        if self._driver_device is not None:
+            os.close(self._driver_device)
+
+
+def rename_without_replacing(source: Path, target: Path) -> None:
+    """Rename; FileExistsError where `target` exists, an atomic check where the file system has one."""
+    arguments = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
+    if _libc.renameat2(*arguments) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in _NOT_SUPPORTED:
+        raise OSError(number, os.strerror(number), str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
+
+
+def _fsync(descriptor: int) -> None:
+    """Fsync where the driver knows it; one that does not (FUSE may leave it out) has nothing to flush."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+
+
+def _mounted_type(device: int) -> str:
+    """Return the type of the mounted file system with this number, "" where /proc does not tell."""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    found = ""
+    for line in _MOUNTS.read_text("utf-8", "surrogateescape").splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split(" ")[2] == wanted:
+            found = after.split(" ")[0]
+    return found
+
+
+def _open_block_device(device: int) -> int | None:
+    """Open the block device under a FUSE driver to forget its cached data; None where that is not allowed."""
+    link = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    try:
+        return os.open(Path("/dev") / link.resolve().name, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None

@@ -1,0 +1,62 @@
+"""The staging folder inside the bag: what is not committed lies there under a number; one rescue owns it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from triage.model.errors import RescueError
+from triage.model.text import _
+
+STAGING: Final = ".rescue-staging"
+_PART = ".part"
+_RESERVE = "reserve"
+_RESERVE_BYTES = 1024 * 1024
+_RESERVE_BYTES_FOR_FILE = 1024
+
+
+class Staging:
+    """Numbers for new files, and space kept back so that the manifests fit when the destination is full."""
+
+    def __init__(self, bag: Path) -> None:
+        self._folder = bag / STAGING
+        self._folder.mkdir(exist_ok=True)
+        self._lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise RescueError(
+                _("another rescue is writing to %s") % bag, hint=_("wait for it or name another folder")
+            ) from None
+        self._numbers = count()
+        self._clear()
+
+    def next_part(self) -> Path:
+        """Return a path for a new file; safe to call from several threads."""
+        return self._folder / f"{next(self._numbers)}{_PART}"
+
+    def reserve(self, files: int) -> None:
+        """Keep back the space that the manifests of so many files take."""
+        descriptor = os.open(self._folder / _RESERVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _RESERVE_BYTES + files * _RESERVE_BYTES_FOR_FILE)
+        finally:
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """Give the reserved space back."""
+        (self._folder / _RESERVE).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove the folder with all that was not committed, and let go of it."""
+        self._clear()
+        self._folder.rmdir()
+        os.close(self._lock)
+
+    def _clear(self) -> None:
+        for left_over in self._folder.iterdir():
+            left_over.unlink()

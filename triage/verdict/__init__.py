@@ -1,0 +1,1 @@
+"""Findings and gaps to a verdict with its reasons: pure functions."""

@@ -1,0 +1,119 @@
+"""Extents: where a stream's bytes lie on the volume, ready to be read; and the one reader of them.
+
+Past its initialised size a stream reads as zeros, whatever its clusters hold ([MS-FSA] 2.1.5.3, valid data length).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from triage.model.source import ByteSource
+from triage.volumes.runs import HOLE, Run
+
+MISSING = -2
+_ZEROS = bytes(1 << 20)
+_SMALLEST_RETRY_BYTES = 4096
+
+
+class Extent(NamedTuple):
+    """`length_bytes` of a stream from `stream_offset` on, at `volume_offset`.
+
+    `HOLE` there: they read as zeros. `MISSING`: the run list does not say where they are.
+    """
+
+    stream_offset: int
+    length_bytes: int
+    volume_offset: int
+
+
+class BadRange(NamedTuple):
+    """A range of a stream that could not be read, and why; its bytes were given as zeros."""
+
+    stream_offset: int
+    length_bytes: int
+    reason: str
+
+
+def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, initialized_bytes: int) -> list[Extent]:
+    """Lay the runs out over the stream's size: past the initialised size a hole, where runs lack `MISSING`."""
+    extents: list[Extent] = []
+    position = 0
+    data_end = min(initialized_bytes, size_bytes)
+    for cluster, clusters in runs:
+        if position >= data_end:
+            break
+        length = min(clusters * cluster_bytes, data_end - position)
+        extents.append(Extent(position, length, HOLE if cluster == HOLE else cluster * cluster_bytes))
+        position += length
+    if position < data_end:
+        extents.append(Extent(position, data_end - position, MISSING))
+        position = data_end
+    if position < size_bytes:
+        extents.append(Extent(position, size_bytes - position, HOLE))
+    return extents
+
+
+class ExtentReader:
+    """Reads a stream's extents in order, window by window; never raises for unreadable ranges, but tells them."""
+
+    def __init__(self, source: ByteSource, extents: Sequence[Extent]) -> None:
+        self._source = source
+        self._extents = extents
+        self._next = 0
+        self.bad_ranges: list[BadRange] = []
+
+    def read_into(self, stream_offset: int, view: memoryview) -> int:
+        """Fill `view` from `stream_offset`, not before that of the last call; return the bytes filled."""
+        filled = 0
+        wanted = len(view)
+        while filled < wanted and self._next < len(self._extents):
+            start, length, volume_offset = self._extents[self._next]
+            skip = stream_offset + filled - start
+            take = min(length - skip, wanted - filled)
+            if take <= 0:
+                self._next += 1
+                continue
+            part = view[filled : filled + take]
+            if volume_offset == HOLE:
+                _zero(part)
+            elif volume_offset == MISSING:
+                _zero(part)
+                self._add_bad(start + skip, take, "the run list ends before the stream does")
+            else:
+                self._read_range(start + skip, volume_offset + skip, part)
+            filled += take
+            if skip + take == length:
+                self._next += 1
+        return filled
+
+    def _read_range(self, stream_offset: int, volume_offset: int, view: memoryview) -> None:
+        """Read one range; on an error halve it, so that only what is unreadable is given up."""
+        try:
+            got = self._source.read_into(volume_offset, view)
+        except OSError as error:
+            if len(view) > _SMALLEST_RETRY_BYTES:
+                half = len(view) // 2 // 512 * 512
+                self._read_range(stream_offset, volume_offset, view[:half])
+                self._read_range(stream_offset + half, volume_offset + half, view[half:])
+                return
+            _zero(view)
+            self._add_bad(stream_offset, len(view), error.strerror or str(error))
+            return
+        if got < len(view):
+            _zero(view[got:])
+            self._add_bad(stream_offset + got, len(view) - got, "beyond the end of the evidence")
+
+    def _add_bad(self, stream_offset: int, length_bytes: int, reason: str) -> None:
+        if self.bad_ranges:
+            last = self.bad_ranges[-1]
+            if last.stream_offset + last.length_bytes == stream_offset and last.reason == reason:
+                self.bad_ranges[-1] = BadRange(last.stream_offset, last.length_bytes + length_bytes, reason)
+                return
+        self.bad_ranges.append(BadRange(stream_offset, length_bytes, reason))
+
+
+def _zero(view: memoryview) -> None:
+    for start in range(0, len(view), len(_ZEROS)):
+        length = min(len(_ZEROS), len(view) - start)
+        view[start : start + length] = _ZEROS[:length]

@@ -1,0 +1,1 @@
+"""Enumerates entries from the MFT, puts streams into disk order, reads each once."""

@@ -1,0 +1,329 @@
+"""The enumeration: every entry, every `$FILE_NAME`, every stream of a volume, from `$MFT` first, in order.
+
+Directory indexes are not walked: `$MFT` names everything once, in time linear in its records, and says of each entry
+which directory it is in. The table keeps columns, not objects, so that a million files need some hundred bytes each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from triage.model.entry import FileTimes
+from triage.model.gap import Gap, GapKind, Where
+from triage.volumes.extents import BadRange
+from triage.volumes.mft_records import (
+    I64,
+    RECORD_IN_USE,
+    RECORD_IS_DIRECTORY,
+    U8,
+    U16,
+    U32,
+    U64,
+    Attributes,
+    AttributeType,
+    Mask,
+    Records,
+    gather_bytes,
+    parse_records,
+)
+from triage.volumes.ntfs import NtfsVolume
+
+FIRST_USER_ENTRY = 24
+DOS_NAMESPACE = 2
+_REFERENCE_ENTRY = np.uint64((1 << 48) - 1)
+_NAME_HEADER_BYTES = 66
+_UNKNOWN_TAG = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """One row a record of `$MFT`, by entry number."""
+
+    sequence: U16
+    in_use: Mask
+    directory: Mask
+    readable: Mask
+    empty: Mask
+    base_entry: I64  # of an extension record, the entry it extends; of a base record, itself; -1 where it has none
+    created: U64
+    modified: U64
+    changed: U64
+    accessed: U64
+    dos_attributes: U32
+    reparse_tag: U32
+
+    def times(self, entry: int) -> FileTimes:
+        """Return the times of an entry's `$STANDARD_INFORMATION`."""
+        return FileTimes(
+            int(self.created[entry]),
+            int(self.modified[entry]),
+            int(self.changed[entry]),
+            int(self.accessed[entry]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameColumns:
+    """One row a `$FILE_NAME`; `offset` and `length` tell its place in the names' bytes, UTF-16LE."""
+
+    owner: I64
+    parent: I64
+    parent_sequence: U16
+    namespace: U8
+    offset: I64
+    length: I64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names(NameColumns):
+    """All names, by owner with DOS short names last: those of an entry are `first[entry]` to `first[entry + 1]`."""
+
+    first: I64
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamColumns:
+    """One row a `$DATA` attribute or a later piece of one.
+
+    `pairs_offset` points into the mapping pairs' bytes; of a resident stream it is the content's byte offset in `$MFT`.
+    """
+
+    owner: I64
+    attribute_id: U16
+    flags: U16
+    resident: Mask
+    start_vcn: U64
+    size_bytes: U64
+    initialized_bytes: U64
+    name_offset: I64
+    name_length: I64
+    pairs_offset: I64
+    pairs_length: I64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRows(StreamColumns):
+    """All streams, ordered by owner and starting VCN.
+
+    `head` marks the first piece (VCN 0) of each stream; the pieces in extension records behind it continue it.
+    """
+
+    head: Mask
+    names: bytes
+    pairs: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MftTable:
+    """All of a volume's `$MFT`, and what of it could not be read."""
+
+    entries: Entries
+    names: Names
+    streams: StreamRows
+    gaps: list[Gap]
+
+    @property
+    def base(self) -> Mask:
+        """Entries that are base records and allocated: files and directories."""
+        own: Mask = self.entries.base_entry == np.arange(len(self.entries.base_entry))
+        return own & self.entries.in_use & self.entries.readable
+
+
+def read_mft(volume: NtfsVolume) -> MftTable:
+    """Enumerate the volume."""
+    collector = _Collector(volume)
+    for first_entry, block, bad_ranges in volume.mft_blocks():
+        collector.add_block(first_entry, block, bad_ranges)
+    return collector.finish()
+
+
+class _Collector:
+    """Gathers the columns of one block after another."""
+
+    def __init__(self, volume: NtfsVolume) -> None:
+        self._volume = volume
+        self._gaps: list[Gap] = []
+        self._entries: list[Entries] = []
+        self._names: list[NameColumns] = []
+        self._streams: list[StreamColumns] = []
+        self._name_blob = bytearray()
+        self._stream_names = bytearray()
+        self._pairs = bytearray()
+
+    def add_block(self, first_entry: int, block: bytearray, bad_ranges: list[BadRange]) -> None:
+        """Add the records of one block."""
+        record_bytes = self._volume.geometry.record_bytes
+        records, attributes = parse_records(block, record_bytes, first_entry)
+        for bad in bad_ranges:
+            where = Where(volume=self._volume.id, path="$MFT", mft_entry=0, offset_bytes=bad.stream_offset)
+            detail = f"records of $MFT unreadable: {bad.reason}"
+            self._gaps.append(Gap(kind=GapKind.MFT_RECORD, detail=detail, where=where, bytes=bad.length_bytes))
+            first = bad.stream_offset // record_bytes - first_entry
+            last = -(-(bad.stream_offset + bad.length_bytes) // record_bytes) - first_entry
+            records.whole[first:last] = False
+            records.empty[first:last] = False
+        self._add_entries(records, attributes)
+        owner = np.where(
+            records.base_entry == 0,
+            np.arange(len(records.whole)) + first_entry,
+            records.base_entry.astype(np.int64),
+        )
+        self._add_names(records, attributes, owner)
+        self._add_streams(records, attributes, owner)
+
+    def _add_entries(self, records: Records, attributes: Attributes) -> None:
+        flags = records.flags
+        own = np.arange(records.first_entry, records.first_entry + len(records.whole))
+        base = np.where(records.base_entry == 0, own, records.base_entry.astype(np.int64))
+        created, modified, changed, accessed, dos_attributes = _standard_information(records, attributes)
+        self._entries.append(
+            Entries(
+                sequence=records.sequence,
+                in_use=(flags & RECORD_IN_USE) != 0,
+                directory=(flags & RECORD_IS_DIRECTORY) != 0,
+                readable=records.whole,
+                empty=records.empty,
+                base_entry=np.where(records.whole, base, -1),
+                created=created,
+                modified=modified,
+                changed=changed,
+                accessed=accessed,
+                dos_attributes=dos_attributes,
+                reparse_tag=_reparse_tags(records, attributes),
+            )
+        )
+
+    def _add_names(self, records: Records, attributes: Attributes, owner: I64) -> None:
+        rows = np.flatnonzero(
+            (attributes.type == AttributeType.FILE_NAME)
+            & attributes.resident
+            & (attributes.content_bytes >= _NAME_HEADER_BYTES)
+        )
+        flat = records.data.reshape(-1)
+        content = attributes.content_offset[rows]
+        length = flat[content + 64].astype(np.int64) * 2
+        fits = _NAME_HEADER_BYTES + length <= attributes.content_bytes[rows]
+        rows, content, length = rows[fits], content[fits], length[fits]
+        parent = _u64(flat, content)
+        offset = np.cumsum(length) - length + len(self._name_blob)
+        self._name_blob += gather_bytes(flat, content + _NAME_HEADER_BYTES, length)
+        self._names.append(
+            NameColumns(
+                owner=owner[attributes.row[rows]],
+                parent=(parent & _REFERENCE_ENTRY).astype(np.int64),
+                parent_sequence=(parent >> np.uint64(48)).astype(np.uint16),
+                namespace=flat[content + 65],
+                offset=offset,
+                length=length,
+            )
+        )
+
+    def _add_streams(self, records: Records, attributes: Attributes, owner: I64) -> None:
+        rows = np.flatnonzero(attributes.type == AttributeType.DATA)
+        flat = records.data.reshape(-1)
+        resident = attributes.resident[rows]
+        name_length = attributes.name_bytes[rows]
+        pairs_length = np.where(resident, 0, attributes.content_bytes[rows])
+        in_mft = attributes.content_offset[rows] + records.first_entry * records.data.shape[1]
+        pairs_offset = np.where(resident, in_mft, np.cumsum(pairs_length) - pairs_length + len(self._pairs))
+        name_offset = np.cumsum(name_length) - name_length + len(self._stream_names)
+        self._stream_names += gather_bytes(flat, attributes.name_offset[rows], name_length)
+        self._pairs += gather_bytes(flat, attributes.content_offset[rows], pairs_length)
+        self._streams.append(
+            StreamColumns(
+                owner=owner[attributes.row[rows]],
+                attribute_id=attributes.id[rows],
+                flags=attributes.flags[rows],
+                resident=resident,
+                start_vcn=attributes.start_vcn[rows],
+                size_bytes=attributes.size_bytes[rows],
+                initialized_bytes=attributes.initialized_bytes[rows],
+                name_offset=name_offset,
+                name_length=name_length,
+                pairs_offset=pairs_offset,
+                pairs_length=pairs_length,
+            )
+        )
+
+    def finish(self) -> MftTable:
+        """Join the blocks' columns and order names and streams by their owners."""
+        entries = _join(self._entries)
+        count = len(entries.in_use)
+        names = _join(self._names)
+        names = _take(names, names.owner < count)
+        names = _take(names, np.lexsort((names.namespace == DOS_NAMESPACE, names.owner)))
+        streams = _join(self._streams)
+        streams = _take(streams, streams.owner < count)
+        streams = _take(streams, np.lexsort((streams.start_vcn, streams.owner)))
+        return MftTable(
+            entries=entries,
+            names=Names(
+                first=np.searchsorted(names.owner, np.arange(count + 1)),
+                blob=bytes(self._name_blob),
+                **{name: getattr(names, name) for name in NameColumns.__slots__},
+            ),
+            streams=StreamRows(
+                head=streams.start_vcn == 0,
+                names=bytes(self._stream_names),
+                pairs=bytes(self._pairs),
+                **{name: getattr(streams, name) for name in StreamColumns.__slots__},
+            ),
+            gaps=self._gaps,
+        )
+
+
+def _standard_information(records: Records, attributes: Attributes) -> tuple[U64, U64, U64, U64, U32]:
+    """Return created, modified, changed, accessed and DOS attributes of each record; zeros where it has none."""
+    rows = np.flatnonzero(
+        (attributes.type == AttributeType.STANDARD_INFORMATION) & attributes.resident & (attributes.content_bytes >= 36)
+    )
+    flat = records.data.reshape(-1)
+    content, target = attributes.content_offset[rows], attributes.row[rows]
+
+    def times(number: int) -> U64:
+        column = np.zeros(len(records.whole), np.uint64)
+        column[target] = _u64(flat, content + 8 * number)
+        return column
+
+    dos_attributes = np.zeros(len(records.whole), np.uint32)
+    dos_attributes[target] = _u32(flat, content + 32)
+    return times(0), times(1), times(2), times(3), dos_attributes
+
+
+def _reparse_tags(records: Records, attributes: Attributes) -> U32:
+    """Return each record's reparse tag; 0 for none, all ones where the tag itself is not resident."""
+    tags = np.zeros(len(records.whole), np.uint32)
+    points = attributes.type == AttributeType.REPARSE_POINT
+    tags[attributes.row[points]] = _UNKNOWN_TAG
+    near = np.flatnonzero(points & attributes.resident & (attributes.content_bytes >= 4))
+    tags[attributes.row[near]] = _u32(records.data.reshape(-1), attributes.content_offset[near])
+    return tags
+
+
+def _u32(flat: U8, offsets: I64) -> U32:
+    picked = flat[offsets[:, None] + np.arange(4)]
+    return np.ascontiguousarray(picked).view("<u4").reshape(-1)
+
+
+def _u64(flat: U8, offsets: I64) -> U64:
+    picked = flat[offsets[:, None] + np.arange(8)]
+    return np.ascontiguousarray(picked).view("<u8").reshape(-1)
+
+
+_Columns = TypeVar("_Columns", Entries, NameColumns, StreamColumns)
+
+
+def _join(parts: list[_Columns]) -> _Columns:
+    """Join the columns of all blocks."""
+    kind = type(parts[0])
+    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__})
+
+
+def _take(columns: _Columns, chosen: Mask | I64) -> _Columns:
+    """Return the chosen rows of all columns, in the order chosen."""
+    kind = type(columns)
+    return kind(**{name: getattr(columns, name)[chosen] for name in kind.__slots__})

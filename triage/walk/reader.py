@@ -1,0 +1,145 @@
+"""Reads one stream once, window by window, through the fast path or The Sleuth Kit's decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from triage.model.entry import StreamForm, StreamState
+from triage.model.errors import VolumeError
+from triage.model.gap import Gap, GapKind, Where
+from triage.volumes.extents import BadRange, ExtentReader
+from triage.volumes.ntfs import NtfsVolume
+from triage.walk.streams import StreamPlan
+
+WINDOW_BYTES = 16 << 20
+OVERLAP_BYTES = 1 << 20
+_UNREAD_GAPS = {
+    StreamState.EFS_ENCRYPTED: GapKind.EFS_ENCRYPTED,
+    StreamState.NOT_DECODABLE: GapKind.NOT_DECODABLE,
+    StreamState.REPARSE_POINT: GapKind.REPARSE_POINT,
+    StreamState.PARTIAL: GapKind.RUN_LIST,
+}
+
+
+class Window:
+    """A stretch of a stream in the reader's buffer; `view[fresh:]` is new, the rest repeats the window before."""
+
+    __slots__ = ("fresh", "offset_bytes", "view")
+
+    def __init__(self, view: memoryview, offset_bytes: int, fresh: int) -> None:
+        self.view = view
+        self.offset_bytes = offset_bytes
+        self.fresh = fresh
+
+
+class StreamReader:
+    """Owns one buffer and reads one stream at a time; each thread has its own.
+
+    After `windows` has ended, `bad_ranges`, `bytes_read` and `state` tell how the stream ended.
+    """
+
+    def __init__(self, window_bytes: int = WINDOW_BYTES, overlap_bytes: int = OVERLAP_BYTES) -> None:
+        self._buffer = memoryview(bytearray(window_bytes))
+        self._overlap_bytes = overlap_bytes
+        self.bad_ranges: list[BadRange] = []
+        self.bytes_read = 0
+        self.state = StreamState.READ
+        self.reason = ""
+
+    def windows(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
+        """Yield the stream's windows in order; none for an empty stream or one that is not read."""
+        self.bad_ranges, self.bytes_read, self.reason = [], 0, plan.reason
+        self.state = plan.unread or StreamState.READ
+        if plan.unread is not None or plan.subject.size_bytes == 0:
+            return iter(())
+        if plan.resident_offset is not None:
+            return self._resident(volume, plan)
+        return self._decoded(volume, plan) if plan.through_tsk else self._extents(volume, plan)
+
+    def gaps(self, plan: StreamPlan) -> list[Gap]:
+        """Return what of the stream was not read, one gap a range."""
+        subject = plan.subject
+        if self.state in _UNREAD_GAPS and not self.bad_ranges:
+            kind, missing = _UNREAD_GAPS[self.state], subject.size_bytes - self.bytes_read
+            return [Gap(kind=kind, detail=self.reason, where=place(plan), bytes=missing)]
+        return [
+            Gap(
+                kind=GapKind.RUN_LIST if "run list" in bad.reason else GapKind.READ_ERROR,
+                detail=f"not readable: {bad.reason}",
+                where=place(plan, bad.stream_offset),
+                bytes=bad.length_bytes,
+            )
+            for bad in self.bad_ranges
+        ]
+
+    def _resident(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
+        size = plan.subject.size_bytes
+        value = volume.read_resident(plan.resident_offset or 0, size)
+        if value is None:
+            self.bad_ranges = [BadRange(0, size, "its MFT record is unreadable")]
+            self.state = StreamState.PARTIAL
+            return
+        self.bytes_read = size
+        yield Window(memoryview(value), 0, 0)
+
+    def _extents(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
+        reader = ExtentReader(volume.source, plan.extents)
+        size = plan.subject.size_bytes
+        position = fresh = 0
+        while position < size:
+            length = min(len(self._buffer) - fresh, size - position)
+            reader.read_into(position, self._buffer[fresh : fresh + length])
+            yield Window(self._buffer[: fresh + length], position - fresh, fresh)
+            position += length
+            fresh = self._keep_tail(fresh + length) if position < size else 0
+        self.bad_ranges = reader.bad_ranges
+        self.bytes_read = size - sum(bad.length_bytes for bad in reader.bad_ranges)
+        if reader.bad_ranges:
+            self.state = StreamState.PARTIAL
+
+    def _decoded(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
+        """Through TSK's decoder. Bytes past the initialised size are zeros, which TSK does not always see to."""
+        subject = plan.subject
+        size = subject.size_bytes
+        position = fresh = 0
+        block_bytes = len(self._buffer) - self._overlap_bytes
+        try:
+            for block in volume.tsk.stream_blocks(subject.mft_entry, subject.stream, block_bytes):
+                taken = block[: size - position]
+                known = max(min(subject.initialized_bytes - position, len(taken)), 0)
+                self._buffer[fresh : fresh + known] = taken[:known]
+                self._buffer[fresh + known : fresh + len(taken)] = bytes(len(taken) - known)
+                yield Window(self._buffer[: fresh + len(taken)], position - fresh, fresh)
+                position += len(taken)
+                fresh = self._keep_tail(fresh + len(taken)) if position < size else 0
+        except VolumeError as error:
+            self.reason = f"{subject.form.value} stream not decoded: {error}"
+        self.bytes_read = position
+        if position < size:
+            self.state = StreamState.NOT_DECODABLE if position == 0 else StreamState.PARTIAL
+            self.reason = self.reason or f"{subject.form.value} stream ends after {position} of {size} bytes"
+            self.bad_ranges = [BadRange(position, size - position, self.reason)]
+
+    def _keep_tail(self, filled: int) -> int:
+        """Move the window's tail to the front of the buffer; return its length."""
+        keep = min(self._overlap_bytes, filled)
+        self._buffer[:keep] = bytes(self._buffer[filled - keep : filled])
+        return keep
+
+
+def place(plan: StreamPlan, offset_bytes: int | None = None) -> Where:
+    """Return where in the evidence a stream, or a byte of it, is."""
+    subject = plan.subject
+    return Where(
+        volume=subject.volume,
+        path=subject.path,
+        stream=subject.stream or None,
+        mft_entry=subject.mft_entry,
+        offset_bytes=offset_bytes,
+    )
+
+
+def is_windowed(plan: StreamPlan, window_bytes: int = WINDOW_BYTES) -> bool:
+    """Say whether the stream needs more than one window."""
+    through_decoder = plan.subject.form is StreamForm.LZNT1
+    return plan.subject.size_bytes > window_bytes - (OVERLAP_BYTES if through_decoder else 0)

@@ -1,0 +1,146 @@
+"""Holds the enumeration against two independent witnesses, because damage to `$MFT` raises no exception.
+
+The bits of `$MFT:$BITMAP` say which records are allocated; an independent raw scan of `$MFT`, read through The Sleuth
+Kit and walked one record at a time, says how many `$DATA` attributes there are.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+
+from triage.model.errors import VolumeError
+from triage.model.gap import Gap, GapKind, Where
+from triage.model.report import Reconciliation
+from triage.volumes.ntfs import MFT_ENTRY, NtfsVolume
+from triage.walk.mft import MftTable
+from triage.walk.streams import Streams
+
+_BLOCK_BYTES = 4 << 20
+_LISTED = 64
+_DATA = 0x80
+
+
+def reconcile(volume: NtfsVolume, table: MftTable, streams: Streams, orphans: int) -> tuple[Reconciliation, list[Gap]]:
+    """Return both equations of a volume and a gap for each disagreement."""
+    gaps: list[Gap] = []
+    entries = table.entries
+    own = np.arange(len(entries.in_use))
+    base = table.base
+    extension = entries.readable & entries.in_use & (entries.base_entry != own)
+    bits = _bitmap_bits(volume, len(own), gaps)
+    allocated = entries.in_use & entries.readable if bits is None else bits
+    unreadable = ~entries.readable & (allocated | ~entries.empty if bits is None else allocated)
+    gaps += _unreadable_gaps(volume, unreadable)
+    if bits is not None:
+        gaps += _bitmap_gaps(volume, bits, base | extension, entries.readable)
+    counted = _count_data_attributes(volume, gaps)
+    if counted is not None and counted != len(streams.heads):
+        detail = f"{len(streams.heads)} streams enumerated, {counted} $DATA attributes counted by the raw scan"
+        gaps.append(Gap(kind=GapKind.MFT_STREAM_COUNT, detail=detail, where=_mft(volume)))
+    return Reconciliation(
+        volume=volume.id,
+        base_records=int(base.sum()),
+        extension_records=int(extension.sum()),
+        unreadable_records=int(unreadable.sum()),
+        bitmap_bits=None if bits is None else int(bits.sum()),
+        streams=len(streams.heads),
+        data_attributes=counted,
+        deleted_entries=int((entries.readable & ~entries.in_use).sum()),
+        orphans=orphans,
+    ), gaps
+
+
+def _bitmap_bits(volume: NtfsVolume, count: int, gaps: list[Gap]) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+    raw = volume.read_bitmap()
+    if raw is None:
+        gaps.append(Gap(kind=GapKind.MFT_BITMAP, detail="$MFT:$BITMAP is unreadable", where=_mft(volume)))
+        return None
+    bits = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little").astype(bool)
+    beyond = int(bits[count:].sum())
+    if beyond:
+        detail = f"$MFT:$BITMAP marks {beyond} records beyond the end of $MFT"
+        gaps.append(Gap(kind=GapKind.MFT_BITMAP, detail=detail, where=_mft(volume)))
+    padded = np.zeros(count, bool)
+    padded[: min(count, len(bits))] = bits[:count]
+    return padded
+
+
+def _unreadable_gaps(volume: NtfsVolume, unreadable: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[Gap]:
+    entries = np.flatnonzero(unreadable)
+    for entry in entries[:_LISTED].tolist():
+        yield Gap(
+            kind=GapKind.MFT_RECORD,
+            detail="MFT record unreadable: its file, names and streams are not known",
+            where=Where(volume=volume.id, mft_entry=entry),
+            bytes=volume.geometry.record_bytes,
+        )
+    if len(entries) > _LISTED:
+        more = len(entries) - _LISTED
+        detail = f"{more} further MFT records unreadable, from entry {entries[_LISTED]} to {entries[-1]}"
+        size = more * volume.geometry.record_bytes
+        yield Gap(kind=GapKind.MFT_RECORD, detail=detail, where=_mft(volume), bytes=size)
+
+
+def _bitmap_gaps(
+    volume: NtfsVolume,
+    bits: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    in_use: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    readable: np.ndarray[tuple[int], np.dtype[np.bool_]],
+) -> Iterator[Gap]:
+    """List records on which record and bitmap disagree; unreadable ones have their own gaps."""
+    disagreements = (
+        (bits & ~in_use & readable, "marked allocated in $MFT:$BITMAP, but the record is not in use"),
+        (~bits & in_use, "record in use, but not marked in $MFT:$BITMAP (it was examined)"),
+    )
+    for mask, detail in disagreements:
+        entries = np.flatnonzero(mask)
+        for entry in entries[:_LISTED].tolist():
+            yield Gap(kind=GapKind.MFT_BITMAP, detail=detail, where=Where(volume=volume.id, mft_entry=entry))
+        if len(entries) > _LISTED:
+            more = f"{len(entries) - _LISTED} further records: {detail}"
+            yield Gap(kind=GapKind.MFT_BITMAP, detail=more, where=_mft(volume))
+
+
+def _count_data_attributes(volume: NtfsVolume, gaps: list[Gap]) -> int | None:
+    try:
+        blocks = volume.tsk.stream_blocks(MFT_ENTRY, "", _BLOCK_BYTES)
+        return count_data_attributes(blocks, volume.geometry.record_bytes)
+    except VolumeError as error:
+        detail = f"streams not counted a second time, $MFT not readable through The Sleuth Kit: {error}"
+        gaps.append(Gap(kind=GapKind.MFT_STREAM_COUNT, detail=detail, where=_mft(volume), material=False))
+        return None
+
+
+def count_data_attributes(blocks: Iterator[bytes], record_bytes: int) -> int:
+    """Count the `$DATA` attributes that start a stream (VCN 0) in records in use.
+
+    Written apart from the enumeration on purpose. It looks only at bytes that fixups never replace: an attribute starts
+    at a multiple of eight, a fixup replaces the last two bytes of 512, so type, low half of the length, resident flag
+    and the low 48 bits of the VCN stand as they are.
+    """
+    header = struct.Struct("<IHxxB").unpack_from
+    flags_and_first = struct.Struct("<HH").unpack_from
+    count = 0
+    for block in blocks:
+        for start in range(0, len(block) - record_bytes + 1, record_bytes):
+            if block[start : start + 4] != b"FILE":
+                continue
+            first, flags = flags_and_first(block, start + 20)
+            if not flags & 1:
+                continue
+            position, end = start + first, start + record_bytes - 24
+            while position <= end:
+                kind, length, nonresident = header(block, position)
+                if kind > _DATA or length < 24:
+                    break
+                if kind == _DATA and not (nonresident and any(block[position + 16 : position + 22])):
+                    count += 1
+                position += length
+    return count
+
+
+def _mft(volume: NtfsVolume) -> Where:
+    return Where(volume=volume.id, path="$MFT", mft_entry=MFT_ENTRY)
