@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from triage.model.escape import escape_csv, escape_line, escape_log, escape_terminal, safe_name, unescape_line
 
 ANY_TEXT = st.text(st.characters())  # surrogates too
-NASTY_TEXT = st.text(
-    st.sampled_from("ab.~ %/\\:*?=+-@\x00\x1b\n\r\x85\u2028\u202e\ud800\udfff\U000e0041报é0aA25CON")
-)
+NASTY_TEXT = st.text(st.sampled_from("ab.~ %/\\:*?=+-@\x00\x1b\n\r\x85\u2028\u202e\ud800\udfff\U000e0041报é0aA25CON"))
 HOSTILE = "a\x1b]0;x\x07\n\x9b\u202egpj.exe\ud83d/%\\"
 
 
@@ -105,9 +103,7 @@ def test_what_windows_refuses_is_mapped(name: str) -> None:
     assert safe.split(".")[0].rstrip(" ").upper() not in ("CON", "COM1", "LPT9", "CONIN$", "AUX")
 
 
-@pytest.mark.parametrize(
-    "name", ["报告 1.docx", "CONTROL.TXT", ".profile", "a~b.txt", "100 %.xls", "COM10", "ملف.pdf"]
-)
+@pytest.mark.parametrize("name", ["报告 1.docx", "CONTROL.TXT", ".profile", "a~b.txt", "100 %.xls", "COM10", "ملف.pdf"])
 def test_ordinary_names_stay(name: str) -> None:
     assert safe_name(name) == name
 

@@ -240,6 +240,12 @@ class TestRefusals:
         for path in (paths[0], paths[-1]):
             assert f"{tmp_path / missing} of the split image is missing" in refusal(path).message
 
+    def test_several_segments_missing(self, tmp_path: Path) -> None:
+        paths = write_segments(tmp_path, ["001", "002", "003", "004"])
+        paths[1].unlink()
+        paths[2].unlink()
+        assert f"{paths[1]} of the split image is missing" in refusal(paths[0]).message
+
     @pytest.mark.parametrize("suffixes", [["001", "002", "003"], ["000", "001", "002"], ["aa", "ab", "ac"]])
     def test_later_segment(self, tmp_path: Path, suffixes: list[str]) -> None:
         first, *later = write_segments(tmp_path, suffixes)
@@ -274,6 +280,15 @@ def test_files_that_only_look_like_segments(tmp_path: Path) -> None:
     """`disk.aa` stands alone, beside files whose suffixes are letters too."""
     for name in ("disk.aa", "disk.dd", "disk.md", "disk.gz", "disk.raw", "disk.2017", "disk.2018"):
         (tmp_path / name).write_bytes(name.encode() * (name.encode()[-1] + name.encode()[-2] * 7))
+    for path in tmp_path.iterdir():
+        with open_evidence(path) as source:
+            assert source.segments == (path,)
+
+
+def test_whole_image_beside_its_only_segment(tmp_path: Path) -> None:
+    """`split` of a disk that is shorter than a segment: the files are equally long."""
+    for name in ("disk.aa", "disk.dd"):
+        (tmp_path / name).write_bytes(CONTENT)
     for path in tmp_path.iterdir():
         with open_evidence(path) as source:
             assert source.segments == (path,)

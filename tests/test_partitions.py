@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -243,7 +242,6 @@ class TestDamagedGpt:
             partitions, gaps = find_partitions(MemorySource(bytes(data)))
             assert [part.index for part in partitions] == [3]
             assert "cannot be" in gaps[0].detail
-            msgspec.json.encode((partitions, gaps))
 
     def test_truncated_disk(self, gpt_disk: Path) -> None:
         data = gpt_disk.read_bytes()
@@ -486,7 +484,6 @@ def assert_sane(data: bytes, sector_bytes: int = 512) -> None:
         assert before < after
     for gap in gaps:
         assert gap.bytes is None or 0 < gap.bytes < 1 << 63
-    msgspec.json.encode((partitions, gaps))
 
 
 @given(st.binary(max_size=4096), st.sampled_from([512, 4096]))
@@ -518,6 +515,56 @@ def gpt_image() -> bytes:
         data[own * 512 : own * 512 + 92] = header
         data[array * 512 : array * 512 + len(entries)] = entries
     return bytes(data)
+
+
+def test_gpt_name_that_is_no_text() -> None:
+    """An unpaired surrogate, a newline and markup are kept as they are; what follows the first NUL is not the name."""
+    data = bytearray(gpt_image())
+    name = "\ud800\n<b>"
+    data[1024 + 56 : 1024 + 68] = name.encode("utf-16-le", "surrogatepass") + b"\0\0"
+    seal_gpt(data)
+    partitions, gaps = find_partitions(MemorySource(bytes(data)))
+    assert [part.name for part in partitions] == [name, "C:"]
+    assert gaps == []
+
+
+def test_gpt_with_more_entries_than_anybody_has() -> None:
+    """The array would be read into memory; the header alone claims up to 16 TiB."""
+    data = bytearray(gpt_image()) + bytes(MIB)
+    struct.pack_into("<I", data, 512 + 80, 5000)
+    struct.pack_into("<I", data, 512 + 88, crc32(data[1024 : 1024 + 5000 * 128]))
+    struct.pack_into("<I", data, 512 + 16, 0)
+    struct.pack_into("<I", data, 512 + 16, crc32(data[512 : 512 + 92]))
+    partitions, gaps = find_partitions(MemorySource(bytes(data)))
+    assert partitions == []
+    assert "no copy of it can be used" in gaps[0].detail or "no partition table" in gaps[0].detail
+
+
+@pytest.mark.parametrize("backup_sector", [1 << 55, (1 << 64) - 1])
+def test_gpt_of_an_impossibly_large_disk(backup_sector: int) -> None:
+    data = bytearray(gpt_image())
+    struct.pack_into("<Q", data, 512 + 32, backup_sector)
+    seal_gpt(data)
+    assert_sane(bytes(data))
+    _, gaps = find_partitions(MemorySource(bytes(data)))
+    assert kinds(gaps) == [GapKind.EVIDENCE_TRUNCATED]
+
+
+@pytest.mark.parametrize("offset", [0, MIB])
+def test_impossibly_large_volume(offset: int) -> None:
+    data = disk_with({})
+    data[offset : offset + 512] = boot_sector((1 << 63) - 1)
+    assert_sane(bytes(data))
+
+
+def test_hybrid_mbr_alone_is_searched_beside() -> None:
+    """The GPT is lost, and its partitions are more than the three that a hybrid MBR can repeat."""
+    data = disk_with({0: mbr([(0xEE, 1, 2047), (7, 2048, 2048)])})
+    put_volume(data, MIB, MIB)
+    put_volume(data, 4 * MIB, MIB)
+    partitions, gaps = find_partitions(MemorySource(bytes(data)))
+    assert extents(partitions) == [(2, MIB, MIB), (3, 4 * MIB, MIB)]
+    assert "announces a GPT" in gaps[0].detail
 
 
 def test_handmade_gpt_is_one() -> None:

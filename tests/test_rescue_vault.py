@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.rescue_samples import ACCESSED, MODIFIED, MODIFIED_UNIX_NS, save, save_all, sha256, subject
 from triage.model.content import ContentJudgement
@@ -14,8 +17,8 @@ from triage.model.entry import FileTimes
 from triage.model.errors import RescueError
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.rescue.committer import BatchLimits
-from triage.rescue.filesystem import FileSystem
-from triage.rescue.namemap import NAME_MAP, read_lines
+from triage.rescue.filesystem import FileSystem, rename_without_replacing
+from triage.rescue.namemap import NAME_MAP, encode_line, read_lines
 from triage.rescue.staging import STAGING
 from triage.rescue.vault import Vault
 
@@ -172,6 +175,23 @@ def test_foreign_file_in_the_bag_is_never_overwritten(vault: Vault, bag: Path, r
     assert records[0].bag_path == "data/v1/renamed/mft-77.doc"
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENAMETOOLONG, errno.EPERM])
+def test_name_that_the_destination_refuses_is_kept_in_the_map_alone(
+    vault: Vault, bag: Path, records: list[RescuedFile], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refusing(source: Path, target: Path) -> None:
+        if not target.name.isascii():
+            raise OSError(number, os.strerror(number))
+        rename_without_replacing(source, target)
+
+    monkeypatch.setattr("triage.rescue.committer.rename_without_replacing", refusing)
+    save_all(vault, {"d/报告.docx": b"report"})
+    vault.close()
+    assert payload(bag) == {"renamed/mft-77.docx": b"report"}
+    assert records[0].bag_path == "data/v1/renamed/mft-77.docx"
+    assert {line.bag_path: line.path for line in read_lines(bag)}[records[0].bag_path] == "d/报告.docx"
+
+
 class SyncCounter:
     """Counts the syncs, and how many copies stood under temporary names at each."""
 
@@ -186,10 +206,10 @@ class SyncCounter:
 
 
 @pytest.fixture
-def counter(bag: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncCounter]:
+def counter(bag: Path, monkeypatch: pytest.MonkeyPatch) -> SyncCounter:
     counter = SyncCounter(bag)
     monkeypatch.setattr(FileSystem, "sync", lambda *arguments: counter.sync(*arguments))
-    yield counter
+    return counter
 
 
 def test_many_small_files_share_a_sync(bag: Path, records: list[RescuedFile], counter: SyncCounter) -> None:
@@ -205,7 +225,7 @@ def test_readers_wait_while_the_destination_is_behind(
 ) -> None:
     vault = Vault(bag, on_record=records.append, limits=BatchLimits(files=2, seconds=3600))
     files = [{f"{thread}/{n}.txt": b"x" for n in range(60)} for thread in range(2)]
-    in_threads(*(lambda files=each: save_all(vault, files) for each in files))  # type: ignore[misc]
+    in_threads(*(lambda files=each: save_all(vault, files) for each in files))
     vault.close()
     assert payload(bag) == files[0] | files[1]
     assert len(records) == 120
@@ -256,6 +276,24 @@ def test_failed_sync_fails_what_hangs_on_it(
     assert payload(bag) == {}
 
 
+def test_sync_that_fails_once_is_tried_again(
+    bag: Path, records: list[RescuedFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = Vault(bag, on_record=records.append)
+    failures = [OSError(errno.EIO, "once")]
+    sync = FileSystem.sync
+
+    def fail_once(filesystem: FileSystem, new_files: Iterable[Path]) -> None:
+        if failures:
+            raise failures.pop()
+        sync(filesystem, new_files)
+
+    monkeypatch.setattr(FileSystem, "sync", fail_once)
+    save(vault, "a.doc", b"x")
+    vault.close()
+    assert outcomes(records) == {"a.doc": RescueOutcome.RESCUED}
+
+
 def test_destination_that_is_not_empty_is_refused(bag: Path) -> None:
     bag.mkdir()
     (bag / "something").touch()
@@ -289,6 +327,17 @@ def test_resumed_rescue_redoes_only_what_is_not_done(bag: Path, vault: Vault, re
     resumed.close()
     assert outcomes(again) == {"b.doc": RescueOutcome.RESCUED, "A.DOC": RescueOutcome.RESCUED}
     assert payload(bag) == {"a.doc": b"first", "b.doc": b"second", "A~2.DOC": b"third"}
+
+
+def test_of_two_lines_for_one_place_the_later_holds(bag: Path, vault: Vault) -> None:
+    save(vault, "a.doc", b"second try")
+    vault.close()
+    (line,) = read_lines(bag)
+    (bag / NAME_MAP).write_bytes(encode_line(replace(line, sha256=sha256(b"first try"))) + encode_line(line))
+    found: list[RescuedFile] = []
+    Vault(bag, on_record=found.append, resume=True).close()
+    assert outcomes(found) == {"a.doc": RescueOutcome.RESCUED}
+    assert payload(bag) == {"a.doc": b"second try"}
 
 
 def test_what_was_committed_but_not_reported_is_checked_and_reported(bag: Path, vault: Vault) -> None:

@@ -219,6 +219,8 @@ class TestDevice:
         assert f"{node.name}.write_ios" in differing(proof)
 
     def test_discard_is_counted(self, node: Path) -> None:
+        if Path(f"/sys/class/block/{node.name}/queue/discard_max_bytes").read_text().strip() == "0":
+            pytest.skip("needs a file system that can punch holes")
         proof = proof_around(node, lambda _: run("blkdiscard", "-f", "-o", "0", "-l", "1048576", node))
         assert proof.unchanged is False
         assert f"{node.name}.discarded_sectors" in differing(proof)

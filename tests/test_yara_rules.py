@@ -72,12 +72,7 @@ def test_report_that_quotes_everything_is_not_taken_for_malware() -> None:
 
 
 def test_project_itself_matches_nothing() -> None:
-    files = [
-        path
-        for folder in ("yara", "triage", "tests")
-        for path in (PROJECT / folder).rglob("*")
-        if path.is_file()
-    ]
+    files = [path for folder in ("yara", "triage", "tests") for path in (PROJECT / folder).rglob("*") if path.is_file()]
     sources = [path for path in files if path.suffix in {".py", ".yar", ".csv", ".toml", ".txt", ".md"}]
     assert len(sources) > 20
     assert {path.name: matches(path.read_bytes()) for path in sources if matches(path.read_bytes())} == {}

@@ -38,9 +38,7 @@ def rules_of(folder: Path, source: str, name: str = "user.yar") -> CompiledRules
     return compile_rules([path])
 
 
-def scan(
-    examiner: YaraExaminer, data: bytes, window_bytes: int, overlap_bytes: int = 0
-) -> list[Finding | Gap]:
+def scan(examiner: YaraExaminer, data: bytes, window_bytes: int, overlap_bytes: int = 0) -> list[Finding | Gap]:
     """Feed `data` as the reader does: windows that repeat the tail of the one before."""
     examiner.begin(subject(len(data)))
     start = 0
@@ -106,9 +104,7 @@ def test_excerpt_is_bounded_and_printable(tmp_path: Path) -> None:
 
 
 def test_rule_without_strings_has_no_offset(tmp_path: Path) -> None:
-    finding = only_finding(
-        scan(YaraExaminer(rules_of(tmp_path, "rule Any { condition: uint8(0) == 0x41 }")), b"A", 9)
-    )
+    finding = only_finding(scan(YaraExaminer(rules_of(tmp_path, "rule Any { condition: uint8(0) == 0x41 }")), b"A", 9))
     assert finding.where.offset_bytes is None
     assert finding.excerpt == ""
 

@@ -14,6 +14,7 @@ rule WannaCry_EncryptedFile_Header
         severity = "medium"
         confidence = "high"
         family = "wannacry"
+        decided_by = "content"
     strings:
         $magic = "WANACRY!\x00\x01\x00\x00"
     condition:

@@ -7,10 +7,10 @@ import struct
 import zipfile
 from random import Random
 
-_WORDS = (
+_PROSE = (
     "the budget of the second quarter was discussed with the workshop and the supplier agreed to deliver "
     "eleven spare parts before the end of May while the old invoices stay with the accounting office"
-).split()
+)
 _CHINESE = "关于二零一七年五月的工作安排请各部门在周五之前把材料交到办公室并且检查电脑补丁是否已经安装"
 _SECTOR_BYTES = 512
 _FREE, _END, _FAT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
@@ -18,7 +18,8 @@ _FREE, _END, _FAT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
 
 def prose(random: Random, *, words: int = 120) -> str:
     """Return sentences of English words."""
-    return " ".join(random.choice(_WORDS) for _ in range(words)).capitalize() + "."
+    vocabulary = _PROSE.split()
+    return " ".join(random.choice(vocabulary) for _ in range(words)).capitalize() + "."
 
 
 def chinese(random: Random, *, characters: int = 200) -> str:
@@ -55,10 +56,10 @@ def pdf(random: Random) -> bytes:
     objects = (
         "<< /Type /Catalog /Pages 2 0 R >>",
         "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
-        " /Resources << /Font << /F1 5 0 R >> >> >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources 6 0 R >>",
         f"<< /Length {len(page)} >>\nstream\n{page}\nendstream",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        "<< /Font << /F1 5 0 R >> >>",
     )
     text, offsets = "%PDF-1.4\n", []
     for number, content in enumerate(objects, start=1):
@@ -117,7 +118,5 @@ def _office_zip(part: str, kind: str, body: str, *others: tuple[str, str]) -> by
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in parts.items():
-            archive.writestr(
-                zipfile.ZipInfo(name), text, compress_type=zipfile.ZIP_DEFLATED, compresslevel=9
-            )
+            archive.writestr(zipfile.ZipInfo(name), text, compress_type=zipfile.ZIP_DEFLATED, compresslevel=9)
     return packed.getvalue()

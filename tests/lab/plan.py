@@ -56,7 +56,7 @@ class LabFile(Struct, frozen=True, kw_only=True):
     one, another is added to the file of that path (or the directory, where no file has it). `initialized_bytes`
     is the length behind which the stream reads as zeros. `original` is what an encrypted or prepared file was
     made of. With `moved_from` the file is made there and renamed. `deleted`: made and removed again.
-    `reparse_data` is a whole reparse point; a path that ends in `/` makes a directory.
+    `reparse_data` is a whole reparse point. A path that ends in `/` makes a directory, which has no stream.
     """
 
     path: str

@@ -23,7 +23,9 @@ LANGUAGES = (
 _COLUMNS = ("md5", "sha1", "sha256", "size", "filename", "role", "variant", "source")
 _SOURCE = "conf=high; written by the lab, holds no code"
 _NOTE_HEAD = "Q:  What's wrong with my files?\r\n\r\nA:  This is a text of the triage lab. Nothing was lost here.\r\n"
-_NOTE_TAIL = "\r\nA:  Don't worry about decryption. The lab keeps the key.\r\nRun @WanaDecryptor@.exe: it is text too.\r\n"
+_NOTE_TAIL = (
+    "\r\nA:  Don't worry about decryption. The lab keeps the key.\r\nRun @WanaDecryptor@.exe: it is text too.\r\n"
+)
 
 
 class StandIn(Struct, frozen=True, kw_only=True):
@@ -63,9 +65,7 @@ COMPONENTS = (
     StandIn(name="t.wnry", role="encryptor, encrypted", lines=70),
     StandIn(name="u.wnry", role="ransom window, packed", lines=120),
 )
-RANSOM_TEXTS = tuple(
-    StandIn(name=f"m_{language}.wnry", role="ransom text", lines=8) for language in LANGUAGES
-)
+RANSOM_TEXTS = tuple(StandIn(name=f"m_{language}.wnry", role="ransom text", lines=8) for language in LANGUAGES)
 STAND_INS = (
     WORM, INSTALLER, PREVIOUS_INSTALLER, FILE_DELETER, SESSION_LAUNCHER, WINDOW, SHORTCUT, WALLPAPER,
     *COMPONENTS, *RANSOM_TEXTS,

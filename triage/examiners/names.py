@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from triage.examiners.places import times_of
-from triage.indicators.names import WORK_DIRECTORY_PLACE, NameRule, NameRules
+from triage.indicators.names import NameRule, NameRules
 from triage.indicators.work_directory import PARENT_DIRECTORIES, SHAPE
 from triage.model.entry import FileTimes
 from triage.model.finding import Finding, FindingKind, Severity
@@ -79,9 +79,7 @@ class NameExaminer:
             ),
         )
 
-    def _by_rule(
-        self, name: str, parent: str, candidates: Sequence[NameRule], *, is_directory: bool
-    ) -> _Told | None:
+    def _by_rule(self, name: str, parent: str, candidates: Sequence[NameRule], *, is_directory: bool) -> _Told | None:
         """Return what the first rule that fits says."""
         for rule in candidates:
             if rule.directory is not is_directory:
@@ -89,15 +87,9 @@ class NameExaminer:
             pattern = self._rules.patterns.get(rule.id)
             if pattern is not None and pattern.fullmatch(name) is None:
                 continue
-            if rule.place is None or self._fits_place(rule.place, parent):
+            if rule.place is None or self._rules.places[rule.place].fullmatch(parent) is not None:
                 return _Told(rule.id, rule.kind, rule.severity, _rule_facts(rule, name))
         return None
-
-    def _fits_place(self, place: str, parent: str) -> bool:
-        """Tell whether a parent directory is a place."""
-        if self._rules.places[place].fullmatch(parent) is not None:
-            return True
-        return place == WORK_DIRECTORY_PLACE and not self._computed.isdisjoint(parent.split("/"))
 
     def _work_directory(self, name: str, parent: str) -> _Told | None:
         """Return what a directory's name says: much where computed, little where only the shape fits."""

@@ -81,9 +81,7 @@ def _rule_files(path: Path) -> list[Path]:
         return [path]
     found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
     if not found:
-        raise IndicatorError(
-            f"{path}: holds no rule file", hint=f"rule files end in {' or '.join(_SUFFIXES)}"
-        )
+        raise IndicatorError(f"{path}: holds no rule file", hint=f"rule files end in {' or '.join(_SUFFIXES)}")
     return found
 
 
@@ -100,9 +98,7 @@ def _read(path: Path, name: str, family: str, default: Severity) -> RuleFile:
         source = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise IndicatorError(
-            f"{path}, line {line}: not UTF-8 text", hint="save the rules as UTF-8"
-        ) from error
+        raise IndicatorError(f"{path}, line {line}: not UTF-8 text", hint="save the rules as UTF-8") from error
     if "\0" in source:  # YARA would take the rules to end here
         line = source.count("\n", 0, source.index("\0")) + 1
         raise IndicatorError(f"{path}, line {line}: holds a NUL character", hint="save the rules as UTF-8")

@@ -14,7 +14,7 @@ from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind, Where
 
 DEFAULT_TIMEOUT_SECONDS = 60
-_META_FACTS = ("description", "reference", "date", "confidence")
+_META_FACTS = ("description", "reference", "date", "confidence", "decided_by")
 _EXCERPT_BYTES = 64
 _LISTED_STRINGS = 8
 

@@ -14,9 +14,6 @@ from triage.model.errors import IndicatorError
 from triage.model.finding import FindingKind, Severity
 from triage.model.indicator import Confidence, IndicatorSet
 
-WORK_DIRECTORY_PLACE = "work-directory"
-"""The one place that a computed name satisfies as well as its pattern."""
-
 
 class NameRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One name or group of names.

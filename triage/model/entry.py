@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+FIRST_USER_ENTRY = 24
+"""MFT entries below belong to the file system itself."""
+
 
 class StreamForm(StrEnum):
     """How the bytes of a stream are stored ([MS-FSCC] 2.6, NTFS attribute flags)."""

@@ -24,7 +24,7 @@ def language() -> str:
 
 def _(message: str) -> str:
     """Translate `message` into the chosen language."""
-    return _translations.gettext(message)
+    return _translations.gettext(message) if message else ""  # gettext has its own header under ""
 
 
 def ngettext(singular: str, plural: str, count: int) -> str:

@@ -65,6 +65,8 @@ class Gathered:
     stream_bytes: Counter[StreamState] = field(default_factory=Counter)
     forms: Counter[str] = field(default_factory=Counter)
     windowed: int = 0
+    known_good: int = 0
+    known_good_dropped: int = 0
     bytes_read: int = 0
 
 
@@ -79,6 +81,8 @@ def gather(journal: Path) -> Gathered:
                 gathered.forms[record.form] += 1
                 gathered.windowed += record.windowed
                 gathered.bytes_read += record.bytes_read
+                gathered.known_good += record.known_good
+                gathered.known_good_dropped += record.dropped
             case RescueRecord(file):
                 gathered.rescued[file.volume, file.path] = file
             case FindingRecord(finding):
@@ -130,6 +134,8 @@ def build_report(
         bytes_by_state={state.value: stream_bytes[state] for state in StreamState if streams[state]},
         streams_by_form=dict(sorted(gathered.forms.items())),
         windowed_streams=gathered.windowed,
+        known_good_streams=gathered.known_good,
+        known_good_dropped=gathered.known_good_dropped,
         bytes_total=sum(one.bytes_total for one in enumerations),
         bytes_read=gathered.bytes_read,
         reconciliation=tuple(one.reconciliation for one in enumerations),

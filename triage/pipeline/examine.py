@@ -14,6 +14,7 @@ from triage.indicators.load import load_indicators
 from triage.model.entry import StreamState
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.rescue import RescuedFile
+from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
 from triage.pipeline.guard import guarded
@@ -31,7 +32,7 @@ from triage.pipeline.journal import (
     VolumeRecord,
     read_journal,
 )
-from triage.pipeline.reading import Agenda, Done, Equipment, Item, read_all
+from triage.pipeline.reading import Equipment, read_all
 from triage.pipeline.survey import Survey, Surveyor
 from triage.rescue.vault import Vault
 from triage.walk.reader import place
@@ -59,12 +60,11 @@ def examine(job: Job, board: Board) -> None:
             indicators=indicators,
             rules=rules,
             yara_timeout_seconds=job.yara_timeout_seconds,
-            sources=sources,
             journal=journal,
             board=board,
             vault=vault,
         )
-        agenda = Agenda(surveys, equipment, done)
+        agenda = Agenda(surveys, sources, done, rescue=vault is not None)
         if vault is not None:
             journal.add(SelectionRecord(agenda.selected))
         board.set_totals(agenda.streams, agenda.bytes)

@@ -81,7 +81,10 @@ class GapRecord(Struct, frozen=True, array_like=True, tag="gap"):
 
 
 class StreamRecord(Struct, frozen=True, array_like=True, tag="stream"):
-    """How one stream ended; digests are "" where it was not read whole."""
+    """How one stream ended; digests are "" where it was not read whole.
+
+    `known_good` says that it is on the user's allow-list, `dropped` how many YARA findings were dropped for that.
+    """
 
     volume: str
     mft_entry: int
@@ -94,6 +97,8 @@ class StreamRecord(Struct, frozen=True, array_like=True, tag="stream"):
     windowed: bool
     md5: str
     sha256: str
+    known_good: bool = False
+    dropped: int = 0
 
 
 class RescueRecord(Struct, frozen=True, array_like=True, tag="rescue"):

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
-from triage.evidence.source import EvidenceSource
+from triage.examiners.containers import weaken
 from triage.examiners.digest import DigestExaminer
 from triage.examiners.encrypted import EncryptedExaminer
 from triage.examiners.places import times_of
@@ -25,37 +23,19 @@ from triage.examiners.yara_rules import CompiledRules
 from triage.examiners.yara_scan import YaraExaminer
 from triage.indicators.load import Indicators
 from triage.model.content import ContentJudgement
-from triage.model.entry import StreamState, Subject
+from triage.model.entry import StreamState
 from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind
-from triage.model.rescue import RescuedFile, RescueOutcome
+from triage.model.rescue import RescueOutcome
+from triage.pipeline.agenda import Item
 from triage.pipeline.board import Board
 from triage.pipeline.guard import guarded
-from triage.pipeline.job import Token
 from triage.pipeline.journal import FindingRecord, GapRecord, JournalWriter, StreamRecord
-from triage.pipeline.survey import Survey
-from triage.rescue.namemap import shown_path
-from triage.rescue.selection import select
 from triage.rescue.vault import Copy, Vault
-from triage.walk.order import first_offsets, reading_order
 from triage.walk.reader import StreamReader, Window, place
-from triage.walk.streams import StreamPlan
 
-UNSELECTED_TIER = 9
-_AHEAD_STREAMS = 64
-_AHEAD_BYTES = 64 << 20
 _TEXT_SECONDS = 0.2
 _NEVER_COPIED = (ContentJudgement.ENCRYPTED, ContentJudgement.ENCRYPTED_TRUNCATED, ContentJudgement.FILLER)
-
-
-@dataclass(slots=True, kw_only=True)
-class Item:
-    """One stream in its turn."""
-
-    survey: Survey
-    token: Token
-    plan: StreamPlan
-    selected: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,104 +45,9 @@ class Equipment:
     indicators: Indicators
     rules: CompiledRules
     yara_timeout_seconds: int
-    sources: Sequence[EvidenceSource]
     journal: JournalWriter
     board: Board
     vault: Vault | None
-
-
-_TRIED_AGAIN = (RescueOutcome.FAILED, RescueOutcome.INTERRUPTED)
-
-
-@dataclass(slots=True, kw_only=True)
-class Done:
-    """What earlier sessions of a case have done: streams read (volume, entry, stream), files settled.
-
-    A file that failed or was cut off is not settled: it is tried once more.
-    """
-
-    read: set[tuple[str, int, str]] = field(default_factory=set)
-    settled: dict[tuple[str, str], RescuedFile] = field(default_factory=dict)
-
-    def settle(self, file: RescuedFile) -> None:
-        """Take in what became of one file."""
-        if file.outcome not in _TRIED_AGAIN:
-            self.settled[file.volume, file.path] = file
-
-    def has(self, subject: Subject, *, selected: bool) -> bool:
-        """Say whether a stream need not be read again."""
-        if (subject.volume, subject.mft_entry, subject.stream) not in self.read:
-            return False
-        return not selected or (subject.volume, shown_path(subject.path, subject.stream)) in self.settled
-
-
-class Agenda:
-    """What is to be read, in order: by tier over all volumes, within a tier volume by volume along the disk.
-
-    `streams`, `bytes` and `selected` count everything, whether or not an earlier session has done it.
-    """
-
-    def __init__(self, surveys: Sequence[Survey], equipment: Equipment, done: Done) -> None:
-        self._equipment = equipment
-        self._done = done
-        self._chunks: list[tuple[int, Survey, np.ndarray[tuple[int], np.dtype[np.int64]]]] = []
-        self.streams = 0
-        self.bytes = 0
-        self.selected = 0
-        for survey in surveys:
-            self._add(survey)
-        self._chunks.sort(key=lambda chunk: (chunk[0], chunk[1].index))
-
-    def _add(self, survey: Survey) -> None:
-        heads = survey.streams.heads
-        rows = survey.table.streams
-        geometry = survey.ntfs.geometry
-        mft_offset = geometry.mft_cluster * geometry.cluster_bytes
-        offsets = first_offsets(survey.table, heads, mft_offset, geometry.cluster_bytes)
-        tiers = np.full(len(heads), UNSELECTED_TIER, np.int64)
-        if self._equipment.vault is not None:
-            for number, head in enumerate(heads.tolist()):
-                tier = select(survey.streams.path(head), survey.streams.name(head), int(rows.size_bytes[head]))
-                if tier is not None:
-                    tiers[number] = tier
-        order = reading_order(offsets, tiers)
-        for tier in np.unique(tiers).tolist():
-            self._chunks.append((tier, survey, heads[order][tiers[order] == tier]))
-        self.selected += int((tiers != UNSELECTED_TIER).sum())
-        self.streams += len(heads)
-        self.bytes += int(rows.size_bytes[heads].sum())
-
-    def items(self, *, only: Set[Token] | None = None, leave_out: Set[Token] = frozenset()) -> Iterator[Item]:
-        """Yield the streams that are still to be read, asking the kernel to read ahead."""
-        ahead: deque[Item] = deque()
-        ahead_bytes = 0
-        for item in self._all(only, leave_out):
-            ahead.append(item)
-            ahead_bytes += item.plan.subject.size_bytes
-            self._prefetch(item)
-            while len(ahead) > _AHEAD_STREAMS or (ahead_bytes > _AHEAD_BYTES and ahead):
-                ready = ahead.popleft()
-                ahead_bytes -= ready.plan.subject.size_bytes
-                yield ready
-        yield from ahead
-
-    def _all(self, only: Set[Token] | None, leave_out: Set[Token]) -> Iterator[Item]:
-        for tier, survey, heads in self._chunks:
-            selected = tier != UNSELECTED_TIER
-            for head in heads.tolist():
-                token = Token(survey.index, head)
-                if token in leave_out or (only is not None and token not in only):
-                    continue
-                plan = survey.streams.plan(head)
-                if not self._done.has(plan.subject, selected=selected):
-                    yield Item(survey=survey, token=token, plan=plan, selected=selected)
-
-    def _prefetch(self, item: Item) -> None:
-        source = self._equipment.sources[item.survey.info.evidence]
-        for extent in item.plan.extents[:8]:
-            if extent.volume_offset >= 0:
-                start = item.survey.info.offset_bytes + extent.volume_offset
-                source.prefetch(start, min(extent.length_bytes, _AHEAD_BYTES))
 
 
 def read_all(items: Iterator[Item], equipment: Equipment, threads: int) -> None:
@@ -272,7 +157,7 @@ class _Reader:
         digests = self._digest.digests
         found = [result for result in results if isinstance(result, Finding)]
         sifted = self._equipment.indicators.known_good.sift(found, digests)
-        findings = [self._enriched(finding, item, digests) for finding in sifted.findings]
+        findings = [self._enriched(finding, item, digests) for finding in self._decide(item, sifted.findings)]
         for gap in [*(result for result in results if isinstance(result, Gap)), *reader.gaps(plan)]:
             self._note_gap(gap)
         for finding in findings:
@@ -293,15 +178,33 @@ class _Reader:
                 windowed=windowed,
                 md5=(digests.md5 or "") if complete else "",
                 sha256=(digests.sha256 or "") if complete else "",
+                known_good=self._equipment.indicators.known_good.contains(digests),
+                dropped=sifted.dropped,
             )
         )
+
+    def _decide(self, item: Item, findings: Sequence[Finding]) -> Sequence[Finding]:
+        """Let the content decide: where it is encrypted, that is the one finding; else a name that hints at it is told."""
+        subject = item.plan.subject
+        if any(one.kind is FindingKind.ENCRYPTED_FILE and one.severity is Severity.HIGH for one in findings):
+            return [one for one in findings if one.facts.get("decided_by") != "content"]
+        if subject.mft_entry not in item.survey.undecided_entries or subject.stream:
+            return findings
+        told = [
+            finding
+            for path in (subject.path, *subject.other_paths)
+            for finding in item.survey.names.examine(
+                path, volume=subject.volume, mft_entry=subject.mft_entry, is_directory=False, si=subject.si
+            )
+        ]
+        return [*findings, *told]
 
     def _enriched(self, finding: Finding, item: Item, digests: Digests) -> Finding:
         """Add to a finding what the stream's other examiners and its record know."""
         times = item.survey.ntfs.file_name_times(item.plan.subject.mft_entry)
         complete = self._reader.state is StreamState.READ
         return msgspec.structs.replace(
-            finding,
+            weaken(finding, item.plan.subject),
             times=finding.times | times_of(None, times),
             digests=digests if complete else Digests(),
         )
@@ -340,7 +243,9 @@ class _Reader:
         telling = [
             finding
             for finding in findings
-            if finding.severity is not Severity.LOW and finding.kind is not FindingKind.ENCRYPTED_FILE
+            if finding.severity is not Severity.LOW
+            and finding.kind is not FindingKind.ENCRYPTED_FILE
+            and finding.facts.get("decided_by") != "content"
         ]
         if telling:
             return RescueOutcome.QUARANTINED, f"{telling[0].kind.value}: {telling[0].indicator}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from triage.examiners.places import times_of
 from triage.examiners.services import examine_services
 from triage.indicators.load import Indicators
 from triage.indicators.work_directory import work_directory_name
+from triage.model.entry import FIRST_USER_ENTRY
 from triage.model.finding import Finding, Severity
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import Reconciliation
@@ -25,7 +26,7 @@ from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.pipeline.discover import FoundVolume
 from triage.pipeline.guard import guarded
 from triage.volumes.ntfs import NtfsVolume
-from triage.walk.mft import FIRST_USER_ENTRY, MftTable, read_mft
+from triage.walk.mft import MftTable, read_mft
 from triage.walk.paths import Paths
 from triage.walk.reader import StreamReader, place
 from triage.walk.reconcile import reconcile
@@ -38,7 +39,11 @@ _CONFIG_FOLDER = re.compile(r"[^/]+/system32/config")
 
 @dataclass(slots=True, kw_only=True)
 class Survey:
-    """An enumerated volume and what its names say; `suspect_entries` carry a name that is WannaCry's own."""
+    """An enumerated volume and what its names say.
+
+    `suspect_entries` carry a name that is WannaCry's own. `undecided_entries` carry one that says something only
+    together with the content; `names` tells it then.
+    """
 
     index: int
     info: VolumeInfo
@@ -46,8 +51,19 @@ class Survey:
     table: MftTable
     paths: Paths
     streams: Streams
+    names: NameExaminer
     suspect_entries: frozenset[int]
+    undecided_entries: frozenset[int]
     reconciliation: Reconciliation
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the names of a volume told: entries by what their names mean, and how many have lost their parent."""
+
+    suspects: set[int] = field(default_factory=set)
+    undecided: set[int] = field(default_factory=set)
+    orphans: int = 0
 
 
 class Surveyor:
@@ -79,8 +95,9 @@ class Surveyor:
             on_hives()
             windows = self._hives(ntfs, table, paths, streams)
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
-        suspects, orphans = self._names(ntfs, table, paths, computed)
-        reconciliation, gaps = reconcile(ntfs, table, streams, orphans)
+        names = NameExaminer(self._indicators.names, computed)
+        told = self._names(ntfs, table, paths, names)
+        reconciliation, gaps = reconcile(ntfs, table, streams, told.orphans)
         self._note_gaps(gaps)
         return Survey(
             index=index,
@@ -89,34 +106,33 @@ class Surveyor:
             table=table,
             paths=paths,
             streams=streams,
-            suspect_entries=suspects,
+            names=names,
+            suspect_entries=frozenset(told.suspects),
+            undecided_entries=frozenset(told.undecided),
             reconciliation=reconciliation,
         )
 
-    def _names(
-        self, ntfs: NtfsVolume, table: MftTable, paths: Paths, computed: frozenset[str]
-    ) -> tuple[frozenset[int], int]:
-        """Examine all names, deleted ones too; return the entries with a telling name and the number of orphans."""
-        examiner = NameExaminer(self._indicators.names, computed)
+    def _names(self, ntfs: NtfsVolume, table: MftTable, paths: Paths, names: NameExaminer) -> _Told:
+        """Examine all names, those of deleted entries too."""
         entries = table.entries
-        own = np.arange(len(entries.in_use))
-        wanted = np.flatnonzero(entries.readable & (entries.base_entry == own))
-        suspects: set[int] = set()
-        orphans = 0
-        for entry, alive, is_directory in zip(
-            wanted.tolist(), entries.in_use[wanted].tolist(), entries.directory[wanted].tolist(), strict=True
-        ):
+        wanted = np.flatnonzero(entries.readable & (entries.base_entry == np.arange(len(entries.in_use))))
+        alive, directory = entries.in_use[wanted].tolist(), entries.directory[wanted].tolist()
+        told = _Told()
+        for entry, is_alive, is_directory in zip(wanted.tolist(), alive, directory, strict=True):
             for path in paths.of(entry):
-                orphans += alive and entry >= FIRST_USER_ENTRY and paths.is_orphan(path)
-                found = examiner.examine(
-                    path, volume=ntfs.id, mft_entry=entry, is_directory=is_directory, deleted=not alive
-                )
-                for finding in found:
-                    times = table.entries.times(entry), ntfs.file_name_times(entry)
-                    self._note_finding(msgspec.structs.replace(finding, times=times_of(*times)))
-                    if finding.severity is not Severity.LOW and finding.facts.get("decided_by") != "content":
-                        suspects.add(entry)
-        return frozenset(suspects), orphans
+                if is_alive and entry >= FIRST_USER_ENTRY and paths.is_orphan(path):
+                    told.orphans += 1
+                for finding in names.examine(
+                    path, volume=ntfs.id, mft_entry=entry, is_directory=is_directory, deleted=not is_alive
+                ):
+                    if is_alive and finding.facts.get("decided_by") == "content":
+                        told.undecided.add(entry)
+                        continue
+                    times = times_of(entries.times(entry), ntfs.file_name_times(entry))
+                    self._note_finding(msgspec.structs.replace(finding, times=times))
+                    if finding.severity is not Severity.LOW:
+                        told.suspects.add(entry)
+        return told
 
     def _hives(self, ntfs: NtfsVolume, table: MftTable, paths: Paths, streams: Streams) -> WindowsInfo | None:
         """Parse the SYSTEM and SOFTWARE hives of the volume's Windows; None where there is no Windows.

@@ -140,9 +140,7 @@ def _sums(folder: Path) -> str:
     try:
         content = list_folder(folder)
         if content.others:
-            raise ReportError(
-                f"{content.others[0]!r} in the case is neither a file nor a folder", hint="remove it"
-            )
+            raise ReportError(f"{content.others[0]!r} in the case is neither a file nor a folder", hint="remove it")
         listed = [path for path in content.files if not is_payload(path) and not is_unlisted(path)]
         return "".join(sums_line(sha256_file(folder / path), path) for path in listed)
     except OSError as error:

@@ -153,9 +153,7 @@ def split_wire_strings(data: bytes, limit: int | None = None) -> list[bytes]:
         start = at + 4
         at = start + int.from_bytes(data[at:start], "big")
         if start > len(data) or at > len(data):
-            raise ParseError(
-                "SSH string", offset_bytes=start, need_bytes=at - start, have_bytes=len(data) - start
-            )
+            raise ParseError("SSH string", offset_bytes=start, need_bytes=at - start, have_bytes=len(data) - start)
         strings.append(data[start:at])
     if limit is not None and len(strings) < limit:
         raise ParseError("SSH string", offset_bytes=at, need_bytes=4)
@@ -171,10 +169,7 @@ def _check(key: PublicKey, signature: bytes, signed: bytes) -> None:
         key.verify(values[0], signed)
     elif isinstance(key, rsa.RSAPublicKey) and algorithm in _RSA_HASHES:
         key.verify(values[0], signed, padding.PKCS1v15(), _RSA_HASHES[algorithm])
-    elif (
-        isinstance(key, ec.EllipticCurvePublicKey)
-        and algorithm == split_wire_strings(wire_form(key), limit=1)[0]
-    ):
+    elif isinstance(key, ec.EllipticCurvePublicKey) and algorithm == split_wire_strings(wire_form(key), limit=1)[0]:
         r, s = (int.from_bytes(number, "big") for number in split_wire_strings(values[0]))
         if values[0] != wire_mpint(r) + wire_mpint(s):
             raise ParseError("an ECDSA signature that is not in its canonical form")

@@ -39,12 +39,9 @@ def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     if verdict.stage is None:
         yield _("Stage: not known")
     else:
-        yield _("Stage: %(number)s of 5, %(name)s") % {
-            "number": int(verdict.stage),
-            "name": _(verdict.stage_name),
-        }
+        yield _("Stage: {number} of 5, {name}").format(number=int(verdict.stage), name=_(verdict.stage_name))
     if report.case.fatal is not None:
-        yield _("The run ended early: %(reason)s") % {"reason": report.case.fatal}
+        yield _("The run ended early: {reason}").format(reason=report.case.fatal)
     elif report.case.interrupted:
         yield _("The run was interrupted; this is what was examined until then.")
     yield from _reasons(report)
@@ -55,8 +52,8 @@ def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     yield ""
     yield from _figures(report)
     yield ""
-    yield _("Report: %(path)s") % {"path": folder / "report.html"}
-    yield _("Key fingerprint, for the paper form: %(fingerprint)s") % {"fingerprint": fingerprint}
+    yield _("Report: {path}").format(path=folder / "report.html")
+    yield _("Key fingerprint, for the paper form: {fingerprint}").format(fingerprint=fingerprint)
 
 
 def _reasons(report: Report) -> Iterator[str]:
@@ -67,7 +64,7 @@ def _reasons(report: Report) -> Iterator[str]:
     yield _("Why")
     yield from (f"  {_reason(item)}" for item in shown)
     if more > 0:
-        yield "  " + ngettext("and %(count)s more", "and %(count)s more", more) % {"count": number(more)}
+        yield "  " + ngettext("and {count} more", "and {count} more", more).format(count=number(more))
 
 
 def _reason(item: Finding | Gap) -> str:
@@ -79,27 +76,23 @@ def _reason(item: Finding | Gap) -> str:
 def _figures(report: Report) -> Iterator[str]:
     coverage = report.coverage
     severities = ", ".join(
-        f"{number(count)} {say(severity, SEVERITIES)}"
-        for severity, count in count_severities(report.findings)
+        f"{number(count)} {say(severity, SEVERITIES)}" for severity, count in count_severities(report.findings)
     )
-    yield _("Findings: %(figures)s") % {"figures": severities or "0"}
+    yield _("Findings: {figures}").format(figures=severities or "0")
     material = sum(gap.material for gap in report.gaps)
-    yield _("Gaps: %(count)s, %(material)s of them material") % {
-        "count": number(len(report.gaps)),
-        "material": number(material),
-    }
-    yield _("Read: %(read)s of %(total)s (%(percent)s)") % {
-        "read": size(coverage.bytes_read),
-        "total": size(coverage.bytes_total),
-        "percent": percent(coverage.bytes_read, coverage.bytes_total),
-    }
+    yield _("Gaps: {count}, {material} of them material").format(
+        count=number(len(report.gaps)), material=number(material)
+    )
+    yield _("Read: {read} of {total} ({percent})").format(
+        read=size(coverage.bytes_read),
+        total=size(coverage.bytes_total),
+        percent=percent(coverage.bytes_read, coverage.bytes_total),
+    )
     if report.rescue is None:
         yield _("Rescued: nothing, as asked")
         return
-    yield _("Rescued: %(count)s files, %(size)s, in %(path)s") % {
-        "count": number(report.rescue.files),
-        "size": size(report.rescue.bytes),
-        "path": report.rescue.destination,
-    }
+    yield _("Rescued: {count} files, {size}, in {path}").format(
+        count=number(report.rescue.files), size=size(report.rescue.bytes), path=report.rescue.destination
+    )
     for outcome, count in report.rescue.by_outcome.items():
         yield f"  {number(count)}  {say(outcome, RESCUE_OUTCOMES)}"

@@ -81,9 +81,9 @@ def verify_case(
         return VerifyResult(problems=problems.all())
     digests, odd = parse_sums(sums)
     if odd:
-        problems.add(SUMS, _("has an odd line: %(line)s") % {"line": odd[0]})
+        problems.add(SUMS, _("has an odd line: {line}").format(line=odd[0]))
     for path in filter(_may_not_be_listed, digests):
-        problems.add(SUMS, _("lists %(path)s, which it must not") % {"path": path})
+        problems.add(SUMS, _("lists {path}, which it must not").format(path=path))
     for path in content.others:
         problems.add(path, _("neither a file nor a folder"))
     present = [path for path in content.files if not _may_not_be_listed(path)]
@@ -94,8 +94,7 @@ def verify_case(
     file_problems = frozenset(problem.path for problem in problems.all())
     signer = _check_signer(folder, "", sums, file_problems, signed)
     further = [
-        _check_signer(folder, f".{number}", sums, file_problems, signed)
-        for number in further_signers(content.files)
+        _check_signer(folder, f".{number}", sums, file_problems, signed) for number in further_signers(content.files)
     ]
     if signer is not None and expected_fingerprint is not None:
         _check_fingerprint(signer, expected_fingerprint, signed)
@@ -123,9 +122,7 @@ def _check_bags(
 ) -> Tally:
     """Check each bag against the sealed copies of its manifests; return what is whole of the last one."""
     prefix = f"{MANIFEST_COPIES}/"
-    sealed = {
-        path.removeprefix(prefix): digest for path, digest in digests.items() if path.startswith(prefix)
-    }
+    sealed = {path.removeprefix(prefix): digest for path, digest in digests.items() if path.startswith(prefix)}
     bags = [Bag(folder=folder / BAG, label=f"{BAG}/", copies=folder / MANIFEST_COPIES)]
     if not bags[0].folder.is_dir():
         bags.clear()
@@ -175,15 +172,13 @@ def _check_signer(
         return None
     same_key = signature.public_key == public_key
     if signature.namespace != NAMESPACE:
-        problems.add(signature_path, _("made for another purpose: %(name)s") % {"name": signature.namespace})
+        problems.add(signature_path, _("made for another purpose: {name}").format(name=signature.namespace))
     elif not signature.fits(sums):
         list_is_suspect = same_key and len(file_problems) > 0
         problems.add(SUMS if list_is_suspect else signature_path, _("the signature does not fit SHA256SUMS"))
     elif not same_key:
         line_is_suspect = suffix != "" or signer_path in file_problems
-        problems.add(
-            signer_path if line_is_suspect else signature_path, _("not the key that made the signature")
-        )
+        problems.add(signer_path if line_is_suspect else signature_path, _("not the key that made the signature"))
     else:
         return Signer(name=name, fingerprint=fingerprint(public_key))
     return None
@@ -191,4 +186,4 @@ def _check_signer(
 
 def _check_fingerprint(signer: Signer, expected: str, problems: Problems) -> None:
     if signer.fingerprint.removeprefix("SHA256:") != expected.strip().removeprefix("SHA256:"):
-        problems.add(ALLOWED_SIGNERS, _("another key signed: %(key)s") % {"key": signer.fingerprint})
+        problems.add(ALLOWED_SIGNERS, _("another key signed: {key}").format(key=signer.fingerprint))

@@ -48,9 +48,7 @@ class Problems:
     def add_unreadable(self, path: str, error: OSError) -> None:
         """Note that `path` could not be read."""
         missing = isinstance(error, FileNotFoundError)
-        self.add(
-            path, _("missing") if missing else _("cannot be read: %(reason)s") % {"reason": error.strerror}
-        )
+        self.add(path, _("missing") if missing else _("cannot be read: {reason}").format(reason=error.strerror))
 
     def extend(self, others: Problems) -> None:
         """Note all of `others` as well."""
@@ -107,9 +105,7 @@ def check_files(
     return Tally(files=files, bytes=total_bytes)
 
 
-def check_bag(
-    bag: Bag, sealed: Mapping[str, str], problems: Problems, on_bytes: Callable[[int], None]
-) -> Tally:
+def check_bag(bag: Bag, sealed: Mapping[str, str], problems: Problems, on_bytes: Callable[[int], None]) -> Tally:
     """Check a BagIt bag (RFC 8493); `sealed` are the digests that `SHA256SUMS` has of the copies of its
     manifests.
 
@@ -147,7 +143,7 @@ def _sealed_list(name: str, bag: Bag, sealed: Mapping[str, str], problems: Probl
         if hashlib.sha256(data).hexdigest() == sealed[name]:
             digests, odd = parse_manifest(data)
             if odd:
-                problems.add(f"{MANIFEST_COPIES}/{name}", _("has an odd line: %(line)s") % {"line": odd[0]})
+                problems.add(f"{MANIFEST_COPIES}/{name}", _("has an odd line: {line}").format(line=odd[0]))
             return digests
     problems.add(bag.label + PAYLOAD, _("cannot be checked: no copy of the manifest is as it was sealed"))
     return {}

@@ -108,9 +108,7 @@ def equations(reconciliation: Iterable[Reconciliation]) -> tuple[Equation, ...]:
     for one in reconciliation:
         records = (one.base_records, one.extension_records, one.unreadable_records)
         found.append(Equation(volume=one.volume, of_records=True, parts=records, counted=one.bitmap_bits))
-        found.append(
-            Equation(volume=one.volume, of_records=False, parts=(one.streams,), counted=one.data_attributes)
-        )
+        found.append(Equation(volume=one.volume, of_records=False, parts=(one.streams,), counted=one.data_attributes))
     return tuple(found)
 
 
@@ -128,9 +126,7 @@ def families(findings: Iterable[Finding]) -> tuple[str, ...]:
 
 def _group(kind: FindingKind, members: Sequence[Finding]) -> FindingGroup:
     shown = tuple(members[:ROWS_SHOWN])
-    return FindingGroup(
-        kind=kind, shown=shown, more=len(members) - len(shown), by_severity=count_severities(members)
-    )
+    return FindingGroup(kind=kind, shown=shown, more=len(members) - len(shown), by_severity=count_severities(members))
 
 
 def _weight(finding: Finding) -> tuple[int, bool]:

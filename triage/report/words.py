@@ -94,7 +94,7 @@ def say(value: str, words: Mapping[str, str]) -> str:
 def size(length_bytes: int) -> str:
     """Return a size with a decimal unit and three digits, `4.71 GB`."""
     if length_bytes < 1000:
-        return _("%(count)s bytes") % {"count": length_bytes}
+        return _("{count} bytes").format(count=length_bytes)
     amount = float(length_bytes)
     for unit in ("kB", "MB", "GB", "TB"):  # noqa: B007  # the unit that the loop ends on is the one to show
         amount /= 1000
@@ -107,7 +107,7 @@ def headline(outcome: Outcome, families: Iterable[str]) -> str:
     """Return the verdict in a few words: `Indicators found: WannaCry`."""
     names = ", ".join(say(family, FAMILIES) for family in families)
     if outcome is Outcome.INDICATORS_FOUND and names:
-        return _("Indicators found: %(families)s") % {"families": names}
+        return _("Indicators found: {families}").format(families=names)
     return say(outcome, OUTCOMES)
 
 

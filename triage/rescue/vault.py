@@ -23,7 +23,7 @@ from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.text import _
 from triage.rescue.committer import BatchLimits, Committer, Pending, destination_error
 from triage.rescue.filesystem import FileSystem
-from triage.rescue.namemap import drop_torn_line, read_lines, shown_path
+from triage.rescue.namemap import MappedName, drop_torn_line, read_lines, shown_path
 from triage.rescue.names import PAYLOAD, BagNames
 from triage.rescue.reread import digests_from_device
 from triage.rescue.staging import Staging
@@ -94,7 +94,7 @@ class Vault:
 
         RescueError where the destination can no longer be written.
         """
-        if (subject.volume, shown_path(subject.path, subject.stream)) in self._done:
+        if _key(subject) in self._done:
             return None
         if self._committer.error is not None:
             raise self._committer.error
@@ -159,21 +159,24 @@ class Vault:
     def _take_over(self) -> None:
         """Report what an earlier session committed without reporting it; remove what does not hold."""
         drop_torn_line(self.destination)
-        present = [
-            line for line in read_lines(self.destination) if (self.destination / line.bag_path).exists()
-        ]
-        self._names.keep(present)
-        unreported = [
-            line for line in present if (line.volume, shown_path(line.path, line.stream)) not in self._done
-        ]
+        # A file that was tried again has several lines, of which the last one holds.
+        lines = {line.bag_path: line for line in read_lines(self.destination)}
+        present = [line for line in lines.values() if (self.destination / line.bag_path).exists()]
+        unreported = [line for line in present if _key(line) not in self._done]
         paths = [self.destination / line.bag_path for line in unreported]
         self._filesystem.sync(paths)
         for line, path, digest in zip(unreported, paths, digests_from_device(paths), strict=True):
             if digest == line.sha256:
-                self._done.add((line.volume, shown_path(line.path, line.stream)))
+                self._done.add(_key(line))
                 self._report(line.record)
             else:
                 path.unlink(missing_ok=True)
+        self._names.keep(line for line in present if _key(line) in self._done)
+
+
+def _key(stream: Subject | MappedName) -> tuple[str, str]:
+    """Return what tells a stream from all others of the case: its volume, and its path as records have it."""
+    return stream.volume, shown_path(stream.path, stream.stream)
 
 
 class Copy:
@@ -214,9 +217,7 @@ class Copy:
             return
         if not complete or self._written_bytes != self._subject.size_bytes:
             outcome = RescueOutcome.INCOMPLETE
-            detail = (
-                f"{self._written_bytes} of {self._subject.size_bytes} bytes; what could not be read is zeros"
-            )
+            detail = f"{self._written_bytes} of {self._subject.size_bytes} bytes; what could not be read is zeros"
         if self._close():
             self._vault.commit(
                 Pending(
@@ -246,9 +247,7 @@ class Copy:
         try:
             if times is not None and times.modified > 0:
                 accessed = times.accessed if times.accessed > 0 else times.modified
-                os.utime(
-                    self._descriptor, ns=(filetime_to_unix_ns(accessed), filetime_to_unix_ns(times.modified))
-                )
+                os.utime(self._descriptor, ns=(filetime_to_unix_ns(accessed), filetime_to_unix_ns(times.modified)))
         except (OSError, OverflowError):
             pass  # a time that the destination cannot hold; the name map keeps it
         descriptor, self._descriptor = self._descriptor, None
@@ -265,8 +264,6 @@ class Copy:
             self._descriptor = None
         self._part.unlink(missing_ok=True)
         reason = error.strerror or type(error).__name__
-        self._vault.record(
-            self._subject, RescueOutcome.FAILED, f"cannot be written to the destination: {reason}"
-        )
+        self._vault.record(self._subject, RescueOutcome.FAILED, f"cannot be written to the destination: {reason}")
         if error.errno != errno.EFBIG:
             raise self._vault.fail(error) from error

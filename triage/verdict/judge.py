@@ -35,14 +35,16 @@ _ADVICE: dict[Stage, tuple[str, ...]] = {
     Stage.INSTALLED: (
         _DO_NOT_BOOT,
         N_(
-            "The encryption is installed and starts at the next boot; the documents are not encrypted yet. Save them now."
+            "The encryption is installed and starts at the next boot; the documents are not encrypted yet. Save "
+            "them now."
         ),
         _NETWORK,
     ),
     Stage.ENCRYPTING: (
         _DO_NOT_BOOT,
         N_(
-            "Part of the files is encrypted. Save the intact ones, then image the disk: deleted originals may be recoverable."
+            "Part of the files is encrypted. Save the intact ones, then image the disk: deleted originals may be "
+            "recoverable."
         ),
         N_("Keep every file named 00000000.pky, .eky, .res or .dky and hiberfil.sys: decryption may need them."),
         N_("Do not pay before the recovery possibilities have been tried."),
@@ -56,7 +58,8 @@ _ADVICE: dict[Stage, tuple[str, ...]] = {
 }
 _UNSTAGED = (
     N_(
-        "Indicators of WannaCry are on this disk, but they do not tell how far it got. Treat it as infected: do not boot it."
+        "Indicators of WannaCry are on this disk, but they do not tell how far it got. Treat it as infected: "
+        "do not boot it."
     ),
     N_("Save the documents, then have the findings looked at."),
 )
@@ -66,14 +69,15 @@ _INCONCLUSIVE = (
 )
 _NOTHING = (
     N_(
-        "No known indicator was found in what was examined, and everything was examined. Variants not yet known remain possible."
+        "No known indicator was found in what was examined, and everything was examined. Variants not yet "
+        "known remain possible."
     ),
     N_("Install MS17-010 and block port 445 before the computer goes back to the network."),
 )
 
 
 def judge(findings: Sequence[Finding], gaps: Sequence[Gap]) -> Verdict:
-    """Return the verdict; `reasons` are the ids of the findings that carry it, or of the material gaps that forbid one."""
+    """Return the verdict; `reasons` are ids of the findings that carry it, or of the gaps that forbid one."""
     carrying = [finding for finding in findings if finding.severity is not Severity.LOW]
     if carrying:
         stage = reached(carrying)

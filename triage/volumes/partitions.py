@@ -16,13 +16,7 @@ from triage.model.volume import Partition, PartitionScheme
 from triage.volumes.boot_scan import scan_for_ntfs
 from triage.volumes.gpt import GptTable, read_gpt
 from triage.volumes.mbr import MBR_BYTES, MbrTable, read_mbr
-from triage.volumes.recognise import (
-    EMPTY,
-    UNKNOWN,
-    ntfs_geometry,
-    read_at,
-    recognise,
-)
+from triage.volumes.recognise import EMPTY, UNKNOWN, ntfs_geometry, read_at, recognise
 
 _SECTOR_SIZES = (512, 4096)
 _LARGEST_BYTES = 1 << 62

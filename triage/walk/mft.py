@@ -31,7 +31,6 @@ from triage.volumes.mft_records import (
 )
 from triage.volumes.ntfs import NtfsVolume
 
-FIRST_USER_ENTRY = 24
 DOS_NAMESPACE = 2
 _REFERENCE_ENTRY = np.uint64((1 << 48) - 1)
 _NAME_HEADER_BYTES = 66

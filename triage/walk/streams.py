@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triage.model.entry import StreamForm, StreamState, Subject
+from triage.model.entry import FIRST_USER_ENTRY, StreamForm, StreamState, Subject
 from triage.model.errors import ParseError
 from triage.volumes.extents import Extent, extents_of_runs
 from triage.volumes.mft_records import ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE, I64
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.runs import HOLE, Run, count_clusters, decode_runs
-from triage.walk.mft import FIRST_USER_ENTRY, MftTable
+from triage.walk.mft import MftTable
 from triage.walk.paths import Paths
 
 # Reparse tags whose unnamed $DATA does not hold the file's content ([MS-FSCC] 2.1.2.1).

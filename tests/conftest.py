@@ -1,0 +1,36 @@
+"""Fixtures for all tests: the disks of the lab, each built once in a session."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pytest
+
+from tests.lab.disk import TOOLS, BuiltDisk, DiskSpec, build_disk
+from tests.needs import needs_device, needs_root, needs_tool
+from triage.model.verdict import Stage
+
+
+class LabDisk(Protocol):
+    """Gives a disk of the lab; whoever changes its image works on a copy."""
+
+    def __call__(self, stage: Stage = Stage.ENCRYPTING, *, spec: DiskSpec | None = None) -> BuiltDisk:
+        """Return the plain disk at `stage`, or the one that `spec` describes."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def lab_disk(tmp_path_factory: pytest.TempPathFactory) -> LabDisk:
+    """Build each disk once; skips where root or one of the builder's tools is missing."""
+    for need in (needs_root(), needs_tool(*TOOLS), needs_device("/dev/fuse"), needs_device("/dev/loop-control")):
+        if need.args[0]:
+            pytest.skip(need.kwargs["reason"])
+    built: dict[DiskSpec, BuiltDisk] = {}
+
+    def disk(stage: Stage = Stage.ENCRYPTING, *, spec: DiskSpec | None = None) -> BuiltDisk:
+        wanted = spec or DiskSpec(stage=stage)
+        if wanted not in built:
+            built[wanted] = build_disk(wanted, tmp_path_factory.mktemp("disk") / "pc.img")
+        return built[wanted]
+
+    return disk

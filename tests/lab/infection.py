@@ -1,0 +1,146 @@
+"""What each stage of the infection leaves on the disk, as published analyses describe it; all of it is inert.
+
+A stage is what the one before it left and more. The containers are in the true format under a key that lives
+with the test; programs and components are stand-ins of plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from msgspec.structs import replace
+
+from tests.lab import hives, standins, wncry
+from tests.lab.plan import HIDDEN, READ_ONLY, SYSTEM, Kind, LabFile
+from triage.model.verdict import Stage
+
+NOTE_NAME = "@Please_Read_Me@.txt"
+_TARGETED = (".doc", ".docx", ".xls", ".xlsx", ".pdf", ".txt", ".csv", ".jpg", ".png")
+_SPARED_WHILE_ENCRYPTING = ("Users/李雷/Documents/", "Users/alice/Pictures/", "Users/李雷/Pictures/")
+_IN_PROGRESS = "Users/李雷/Documents/letter.doc"
+_PREPARED = "Projects/parts.csv"
+_READ_ONLY_ORIGINAL = "Users/alice/Documents/contract.pdf"
+_BATCH_NAME = "131181494574290.bat"  # its last ten digits are the time at which the encryption began
+_BACK_DIRECTORIES = ("$RECYCLE", "Windows/Temp")
+_FILLER_BYTES = 512 * 1024
+_PUBLIC_KEY_BLOB_HEAD = bytes.fromhex("06020000 00a40000 52534131 00080000 01000100")
+
+
+def services(stage: Stage, work_directory: str) -> tuple[hives.LabService, ...]:
+    """Return the services of the SYSTEM hive at a stage."""
+    worm = (hives.WORM_SERVICE,) if stage >= Stage.PROPAGATING else ()
+    starter = (hives.work_directory_service(work_directory),) if stage >= Stage.INSTALLED else ()
+    return (*hives.PLAIN_SERVICES, *worm, *starter)
+
+
+def infect(
+    files: list[LabFile], *, stage: Stage, work_directory: str, key: rsa.RSAPrivateKey, random: Random
+) -> list[LabFile]:
+    """Return the files of a healthy disk as they stand at `stage`, and what the stage adds."""
+    added = [*_programs(stage), *_work_directory(stage, f"ProgramData/{work_directory}", key, random)]
+    if stage < Stage.ENCRYPTING:
+        return [*files, *added]
+    left = [one for file in files for one in _encrypt(file, stage, key, random)]
+    left += _moved_originals(left)
+    left = [file for file in left if not (file.deleted and file.path.startswith("Projects/"))]
+    left += _notes(left)
+    if stage is Stage.FINISHED:
+        left += _finish()
+    return [*left, *added]
+
+
+def _programs(stage: Stage) -> Iterator[LabFile]:
+    if stage >= Stage.DROPPER_ONLY:
+        yield _stand_in("Windows", standins.WORM)
+    if stage >= Stage.INSTALLED:
+        yield _stand_in("Windows", standins.INSTALLER)
+        yield _stand_in("Windows", standins.PREVIOUS_INSTALLER)
+
+
+def _work_directory(stage: Stage, folder: str, key: rsa.RSAPrivateKey, random: Random) -> Iterator[LabFile]:
+    """Yield the components, and from stage 4 on the key files and the list of demonstration files."""
+    if stage < Stage.INSTALLED:
+        return
+    programs = (standins.INSTALLER, standins.FILE_DELETER, standins.SESSION_LAUNCHER)
+    for component in (*programs, *standins.COMPONENTS):
+        yield _stand_in(folder, component)
+    for text in standins.RANSOM_TEXTS:
+        yield _stand_in(f"{folder}/msg", text)
+    yield LabFile(path=f"{folder}/r.wnry", content=standins.ransom_note(), kind=Kind.NOTE)
+    if stage < Stage.ENCRYPTING:
+        return
+    modulus = key.public_key().public_numbers().n.to_bytes(256, "little")
+    keys = {
+        "pky": _PUBLIC_KEY_BLOB_HEAD + modulus,
+        "eky": (0x500).to_bytes(4, "little") + random.randbytes(5 * 256),
+        "res": random.randbytes(8).ljust(0x88, b"\0"),
+    }
+    for extension, content in keys.items():
+        yield LabFile(path=f"{folder}/00000000.{extension}", content=content, kind=Kind.KEY_FILE)
+    yield _stand_in(folder, standins.WINDOW)
+    batch = f"{standins.FIRST_LINE}: a batch file that was removed\r\n".encode()
+    yield LabFile(path=f"{folder}/{_BATCH_NAME}", content=batch, kind=Kind.STAND_IN, deleted=True)
+    listed = rb"C:\Users\alice\Desktop\todo.txt.WNCRY"
+    yield LabFile(path=f"{folder}/f.wnry", content=listed + b"\r\n", kind=Kind.KEY_FILE)
+
+
+def _encrypt(file: LabFile, stage: Stage, key: rsa.RSAPrivateKey, random: Random) -> Iterator[LabFile]:
+    """Yield what one file of a healthy disk has become."""
+    if file.path == _PREPARED and stage is Stage.ENCRYPTING:
+        content = wncry.prepared(file.content)
+        yield replace(file, path=f"{file.path}.WNCYR", content=content, kind=Kind.PREPARED, original=file.content)
+        return
+    spared = stage is Stage.ENCRYPTING and file.path.startswith(_SPARED_WHILE_ENCRYPTING)
+    if spared or not _is_target(file):
+        yield file
+        if file.path == _IN_PROGRESS and stage is Stage.ENCRYPTING:
+            cut = wncry.encrypted(file.content, key)[: len(file.content) // 2]
+            yield replace(file, path=f"{file.path}.WNCRYT", content=cut, kind=Kind.IN_PROGRESS)
+        return
+    # The overwritten original is written before its container, as it lay on the disk before it.
+    if file.path == _READ_ONLY_ORIGINAL:
+        yield replace(file, dos_attributes=READ_ONLY | HIDDEN)
+    else:
+        yield replace(file, content=random.randbytes(len(file.content)), deleted=True)
+    container = wncry.encrypted(file.content, key)
+    yield replace(file, path=f"{file.path}.WNCRY", content=container, kind=Kind.ENCRYPTED, original=file.content)
+
+
+def _is_target(file: LabFile) -> bool:
+    return file.kind is Kind.USER_INTACT and file.stream == "" and file.path.lower().endswith(_TARGETED)
+
+
+def _moved_originals(files: list[LabFile]) -> Iterator[LabFile]:
+    """Yield the originals outside desktops and documents: not overwritten but moved, under a number."""
+    containers = [file for file in files if file.kind is Kind.ENCRYPTED and file.path.startswith("Projects/")]
+    for number, container in enumerate(containers, start=1):
+        if container.original is not None:
+            yield LabFile(
+                path=f"{_BACK_DIRECTORIES[number % 2]}/{number}.WNCRYT",
+                content=container.original,
+                kind=Kind.MOVED_ORIGINAL,
+                moved_from=container.path.removesuffix(".WNCRY"),
+                filetime=container.filetime,
+            )
+
+
+def _notes(files: list[LabFile]) -> Iterator[LabFile]:
+    """Yield note and window for each directory with encrypted files."""
+    for folder in sorted({file.path.rpartition("/")[0] for file in files if file.kind is Kind.ENCRYPTED}):
+        yield LabFile(path=f"{folder}/{NOTE_NAME}", content=standins.ransom_note(), kind=Kind.NOTE)
+        window = standins.WINDOW if folder.count("/") < 4 else standins.SHORTCUT
+        yield _stand_in(folder, window)
+
+
+def _finish() -> Iterator[LabFile]:
+    """Yield what the end of the first pass leaves: the wallpaper on each desktop, and filler for free space."""
+    for desktop in ("Users/alice/Desktop", "Users/李雷/Desktop", "Users/Public/Desktop"):
+        yield _stand_in(desktop, standins.WALLPAPER)
+    filler = b"\x55" * _FILLER_BYTES
+    yield LabFile(path="Windows/Temp/hibsys.WNCRYT", content=filler, kind=Kind.FILLER, dos_attributes=HIDDEN | SYSTEM)
+
+
+def _stand_in(folder: str, stand_in: standins.StandIn) -> LabFile:
+    return LabFile(path=f"{folder}/{stand_in.name}", content=stand_in.content, kind=Kind.STAND_IN)

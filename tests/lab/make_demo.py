@@ -1,0 +1,29 @@
+"""Makes the data of `triage demo` anew: `python -m tests.lab.make_demo`, as root."""
+
+from __future__ import annotations
+
+import lzma
+import tempfile
+from pathlib import Path
+
+from tests.lab import standins
+from tests.lab.disk import DiskSpec, build_disk
+from tests.lab.tables import Layout
+from triage.demo import DEMO_INDICATORS, PACKED_IMAGE
+from triage.model.verdict import Stage
+
+DEMO_SPEC = DiskSpec(
+    stage=Stage.ENCRYPTING, layout=Layout.MBR, volume_bytes=24 * 1024 * 1024, look_alikes=True, label="DEMO"
+)
+
+
+def make_demo(packed: Path, indicators: Path) -> None:
+    """Build the demonstration's disk, pack it, and write the indicator set of its stand-ins."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk = build_disk(DEMO_SPEC, Path(folder, "pc.img"))
+        packed.write_bytes(lzma.compress(disk.image.read_bytes(), preset=9 | lzma.PRESET_EXTREME))
+    standins.write_indicators(indicators)
+
+
+if __name__ == "__main__":
+    make_demo(PACKED_IMAGE, DEMO_INDICATORS)

@@ -1,0 +1,93 @@
+"""Extents: a stream laid out over runs reads as its bytes, zeros past the initialised size, and damage is told."""
+
+from __future__ import annotations
+
+import errno
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triage.volumes.extents import ExtentReader, extents_of_runs
+from triage.volumes.runs import HOLE, Run
+
+CLUSTER_BYTES = 512
+CLUSTERS = 64
+DISK = b"".join(bytes([number + 1]) * CLUSTER_BYTES for number in range(CLUSTERS))
+
+
+class Disk:
+    """64 clusters, each filled with its number plus one; some ranges of sectors unreadable."""
+
+    sector_bytes = 512
+
+    def __init__(self, bad_sectors: frozenset[int] = frozenset(), size_bytes: int = len(DISK)) -> None:
+        self.bad_sectors = bad_sectors
+        self.size_bytes = size_bytes
+
+    def read_into(self, offset_bytes: int, view: memoryview) -> int:
+        data = self.read(offset_bytes, len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read(self, offset_bytes: int, length_bytes: int) -> bytes:
+        end = min(offset_bytes + length_bytes, self.size_bytes)
+        if any(offset_bytes < (bad + 1) * 512 and bad * 512 < end for bad in self.bad_sectors):
+            raise OSError(errno.EIO, "Input/output error")
+        return DISK[offset_bytes:end]
+
+
+runs = st.lists(
+    st.builds(Run, st.one_of(st.just(HOLE), st.integers(0, CLUSTERS - 8)), st.integers(1, 8)), min_size=1, max_size=6
+)
+
+
+def expected(layout: list[Run], size: int, initialized: int) -> bytes:
+    data = b"".join(
+        bytes(n * CLUSTER_BYTES) if c == HOLE else DISK[c * CLUSTER_BYTES : (c + n) * CLUSTER_BYTES] for c, n in layout
+    )
+    return data[: min(size, initialized)].ljust(size, b"\0")[:size]
+
+
+@given(runs, st.data())
+def test_a_stream_reads_as_its_clusters_in_any_window(layout: list[Run], data: st.DataObject) -> None:
+    room = sum(run.clusters for run in layout) * CLUSTER_BYTES
+    size = data.draw(st.integers(1, room))
+    initialized = data.draw(st.integers(0, size))
+    window = data.draw(st.integers(1, room))
+    reader = ExtentReader(Disk(), extents_of_runs(layout, CLUSTER_BYTES, size, initialized))
+    out = bytearray()
+    while len(out) < size:
+        part = bytearray(min(window, size - len(out)))
+        assert reader.read_into(len(out), memoryview(part)) == len(part)
+        out += part
+    assert bytes(out) == expected(layout, size, initialized)
+    assert reader.bad_ranges == []
+
+
+@given(runs, st.integers(1, 4096))
+def test_a_run_list_that_ends_early_is_told_byte_by_byte(layout: list[Run], missing: int) -> None:
+    room = sum(run.clusters for run in layout) * CLUSTER_BYTES
+    size = room + missing
+    reader = ExtentReader(Disk(), extents_of_runs(layout, CLUSTER_BYTES, size, size))
+    assert reader.read_into(0, memoryview(bytearray(size))) == size
+    assert [(bad.stream_offset, bad.length_bytes) for bad in reader.bad_ranges] == [(room, missing)]
+
+
+def test_only_the_unreadable_piece_is_given_up() -> None:
+    reader = ExtentReader(Disk(frozenset({20})), extents_of_runs([Run(0, 64)], CLUSTER_BYTES, len(DISK), len(DISK)))
+    view = bytearray(len(DISK))
+    reader.read_into(0, memoryview(view))
+    (bad,) = reader.bad_ranges
+    assert bad.stream_offset <= 20 * 512 < bad.stream_offset + bad.length_bytes <= 20 * 512 + 4096
+    rest = bytearray(DISK)
+    rest[bad.stream_offset : bad.stream_offset + bad.length_bytes] = bytes(bad.length_bytes)
+    assert view == rest
+
+
+def test_evidence_that_ends_early_is_told() -> None:
+    source = Disk(size_bytes=40 * 512)
+    reader = ExtentReader(source, extents_of_runs([Run(30, 20)], CLUSTER_BYTES, 20 * 512, 20 * 512))
+    view = bytearray(20 * 512)
+    reader.read_into(0, memoryview(view))
+    assert [(bad.stream_offset, bad.length_bytes) for bad in reader.bad_ranges] == [(10 * 512, 10 * 512)]
+    assert bytes(view) == DISK[30 * 512 : 40 * 512] + bytes(10 * 512)

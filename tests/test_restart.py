@@ -1,0 +1,51 @@
+"""What the supervisor does about a worker that died: suspects are tried alone, only a lone culprit is left out."""
+
+from __future__ import annotations
+
+from triage.pipeline.job import HIVES, Job, Token
+from triage.pipeline.restart import MOST_DEATHS, Restarts
+
+JOB = Job(evidence=("/e",), case_folder="/c", rescue_to=None)
+A, B = Token(0, 5), Token(0, 9)
+
+
+def test_of_two_streams_under_way_none_is_condemned() -> None:
+    restarts = Restarts(JOB)
+    restarts.after_death([A, B])
+    assert restarts.job is not None
+    assert (restarts.job.suspects, restarts.job.skip, restarts.job.resumed) == ((A, B), (), True)
+
+
+def test_a_suspect_on_which_the_worker_dies_alone_is_left_out() -> None:
+    restarts = Restarts(JOB)
+    restarts.after_death([A, B])
+    restarts.after_death([B])
+    assert restarts.job is not None
+    assert (restarts.job.suspects, restarts.job.skip) == ((A,), (B,))
+
+
+def test_a_lone_stream_is_given_a_second_chance_first() -> None:
+    restarts = Restarts(JOB)
+    restarts.after_death([A])
+    assert restarts.job is not None
+    assert (restarts.job.suspects, restarts.job.skip) == ((A,), ())
+
+
+def test_hives_that_kill_the_worker_are_left_out_at_once() -> None:
+    restarts = Restarts(JOB)
+    restarts.after_death([Token(1, HIVES)])
+    assert restarts.job is not None
+    assert restarts.job.skip == (Token(1, HIVES),)
+
+
+def test_it_ends() -> None:
+    restarts = Restarts(JOB)
+    deaths = 0
+    while restarts.job is not None:
+        restarts.after_death([Token(0, deaths), Token(0, deaths + 1)])
+        deaths += 1
+    assert deaths == MOST_DEATHS
+    restarts = Restarts(JOB)
+    restarts.after_death([])
+    restarts.after_death([])
+    assert restarts.job is None
