@@ -146,10 +146,14 @@ def sample_report(
             outcome=outcome, stage=stage, stage_name="encrypting",
             reasons=("f1", "f2", "f3", "g1", *(f"f{number}" for number in range(5, 50))),
             advice=(
-                "Do not boot this disk: a service starts the encryption or the clean-up again, and files marked for "
-                "deletion vanish.",
-                "Part of the files is encrypted. Save the intact ones, then image the disk: deleted originals may be "
-                "recoverable.",
+                (
+                    "Do not boot this disk: a service starts the encryption or the clean-up again, "
+                    "and files marked for deletion vanish."
+                ),
+                (
+                    "Part of the files is encrypted. Save the intact ones, then image the disk: "
+                    "deleted originals may be recoverable."
+                ),
                 "Keep every file named 00000000.pky, .eky, .res or .dky and hiberfil.sys: decryption may need them.",
                 "Do not pay before the recovery possibilities have been tried.",
             ),

@@ -140,6 +140,13 @@ def test_prepared_file_of_another_length_is_doubted_but_not_given_up() -> None:
     assert finding.facts["restorable_without_key"] == "no"
 
 
+def test_prepared_file_that_is_too_small_to_be_one() -> None:
+    data = wncry.header(5, kind=wncry.ContainerType.PREPARED).ljust(0x10005, b"x")
+    judgement, (finding,), _ = examine("small.avi.WNCYR", data)
+    assert judgement is ContentJudgement.CONTRADICTS_TYPE
+    assert finding.facts["restorable_without_key"] == "no"
+
+
 def test_component_of_the_malware_is_no_users_file(key: rsa.RSAPrivateKey) -> None:
     judgement, (finding,), _ = examine("ProgramData/xjzilhxs261/t.wnry", wncry.encrypted(NOISE[:65536], key))
     assert judgement is ContentJudgement.ENCRYPTED
@@ -182,6 +189,8 @@ def test_filler_is_known_from_its_first_window_where_it_is_named_so() -> None:
 def test_stream_that_could_not_be_read_to_its_end(key: rsa.RSAPrivateKey) -> None:
     assert examine("a.doc.WNCRY", wncry.encrypted(NOISE, key), read_bytes=4096)[0] is ContentJudgement.ENCRYPTED
     assert examine("a.txt", b"text\r\n" * 30_000, read_bytes=4096)[0] is ContentJudgement.PLAIN
+    assert examine("a.docx", b"PK\3\4" + NOISE, read_bytes=4096)[0] is ContentJudgement.PLAIN
+    assert examine("a.docx", b"PK\3\4" + NOISE)[0] is ContentJudgement.CONTRADICTS_TYPE
     assert examine("a.txt", NOISE, read_bytes=0)[1] == []
 
 

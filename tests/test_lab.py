@@ -136,7 +136,7 @@ def test_hashdeep_agrees(lab_disk: LabDisk) -> None:
         ("forms/resident.txt", "Resident: \t\t Yes"),
         ("forms/fragmented-3.txt", "(fragments: "),
         ("forms/sparse.bin", "<HOLE>"),
-        ("forms/compressed/mixed.txt", "ARCHIVE COMPRESSED"),
+        ("forms/compressed/mixed.bin", "ARCHIVE COMPRESSED"),
         ("forms/uninitialised-middle.bin", "Initialized size:\t 20000"),
         ("forms/uninitialised-none.bin", "Initialized size:\t 0 "),
         ("forms/efs.docx", "ENCRYPTED"),

@@ -17,7 +17,7 @@ from tests.needs import needs_tool
 from tests.sample_report import HOSTILE, finding, sample_digests, sample_findings, sample_report
 from triage.model.errors import ReportError
 from triage.model.escape import unescape_line
-from triage.model.finding import Digests, Finding, FindingKind
+from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.report import Report, StreamDigest
 from triage.model.verdict import Outcome, Stage
 from triage.report.case import RENDERERS, write_case
@@ -192,6 +192,11 @@ def test_groups_are_worst_first_and_count_what_they_leave_out() -> None:
     ]  # fmt: skip
     assert [group.count for group in groups] == [1, 1, 230, 1, 1]
     assert (len(groups[2].shown), groups[2].more) == (ROWS_SHOWN, 30)
+
+
+def test_within_a_group_the_worst_comes_first() -> None:
+    low, high = (finding(number, FindingKind.NAME, "x", Severity(level)) for number, level in ((1, "low"), (2, "high")))
+    assert group_findings((low, high))[0].shown == (high, low)
 
 
 def test_the_summary_commands_no_terminal() -> None:

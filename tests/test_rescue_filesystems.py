@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from time import sleep
 from typing import NamedTuple
 
 import bagit
@@ -13,7 +15,7 @@ import pytest
 
 from tests.loops import loop_device, mounted, run, sparse
 from tests.needs import needs_device, needs_root, needs_tool
-from tests.rescue_samples import MODIFIED_UNIX_NS, save, save_all, sha256
+from tests.rescue_samples import MODIFIED_UNIX_NS, save, save_all, sha256, subject
 from triage.model.errors import RescueError
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.rescue.bag import write_bag
@@ -39,7 +41,7 @@ class Kind(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-EXT4 = Kind("ext4", ("mkfs.ext4", "-q"))
+EXT4 = Kind("ext4", ("mkfs.ext4", "-F", "-q"))
 KINDS = (
     pytest.param(EXT4, id="ext4", marks=needs_tool("mkfs.ext4")),
     pytest.param(
@@ -90,6 +92,7 @@ def test_rescue_onto_a_real_destination(place: Destination) -> None:
     bag = place.folder / "bag"
     records: list[RescuedFile] = []
     vault = Vault(bag, on_record=records.append)
+    assert vault.reads_back_from_device
     save_all(vault, FILES)
     vault.close()
     write_bag(bag, records, {})
@@ -101,6 +104,19 @@ def test_rescue_onto_a_real_destination(place: Destination) -> None:
         assert abs(copy.stat().st_mtime_ns - MODIFIED_UNIX_NS) <= TWO_SECONDS_NS
     bag_paths = [record.bag_path for record in records]
     assert len({path.casefold() for path in bag_paths}) == len(FILES)
+
+
+def test_foreign_file_is_not_overwritten(place: Destination) -> None:
+    """On ext4 the rename itself refuses, FUSE drivers know no such flag."""
+    bag = place.folder / "bag"
+    records: list[RescuedFile] = []
+    vault = Vault(bag, on_record=records.append)
+    (bag / "data/v1").mkdir()
+    (bag / "data/v1/a.doc").write_bytes(b"foreign")
+    save(vault, "a.doc", b"ours")
+    vault.close()
+    assert (bag / "data/v1/a.doc").read_bytes() == b"foreign"
+    assert (bag / records[0].bag_path).read_bytes() == b"ours"
 
 
 def test_what_is_reported_survives_a_power_cut(place: Destination, tmp_path: Path) -> None:
@@ -124,6 +140,68 @@ def test_what_is_reported_survives_a_power_cut(place: Destination, tmp_path: Pat
             for record in reported:
                 assert sha256((mount / "bag" / record.bag_path).read_bytes()) == record.sha256
         (tmp_path / "after").rmdir()
+
+
+@needs_tool("mkfs.ext4", "mkntfs", "ntfs-3g", "fusermount")
+@needs_device("/dev/fuse")
+def test_driver_over_a_file_is_asked_for_each_file(tmp_path: Path) -> None:
+    """NTFS in a file on ext4: the driver writes into the page cache, which nothing but fsync through it empties."""
+    snapshot, inner = tmp_path / "snapshot", tmp_path / "inner"
+    records: list[RescuedFile] = []
+
+    def report(record: RescuedFile) -> None:
+        if not records:
+            run("cp", "--sparse=always", outer.image, snapshot)
+        records.append(record)
+
+    with destination(EXT4, tmp_path, 64 << 20) as outer:
+        run("mkntfs", "-F", "-q", "-f", sparse(outer.folder / "ntfs", 16 << 20))
+        with mounted_by_ntfs_3g(outer.folder / "ntfs", inner):
+            vault = Vault(inner / "bag", on_record=report)
+            save_all(vault, {"a.txt": b"some content" * 1000})
+            vault.close()
+    with after_power_cut(snapshot, EXT4, tmp_path) as after, mounted_by_ntfs_3g(after / "ntfs", inner):
+        assert sha256((inner / "bag" / records[0].bag_path).read_bytes()) == records[0].sha256
+
+
+@needs_tool("mkntfs", "ntfs-3g", "fusermount")
+@needs_device("/dev/fuse")
+def test_destination_that_vanishes(tmp_path: Path) -> None:
+    """As a stick does that is pulled out: every file is reported once, the rescue ends with one clear error."""
+    mount = tmp_path / "mount"
+    run("mkntfs", "-F", "-q", "-f", sparse(tmp_path / "ntfs", 16 << 20))
+    records: list[RescuedFile] = []
+    with mounted_by_ntfs_3g(tmp_path / "ntfs", mount) as driver:
+        vault = Vault(mount / "bag", on_record=records.append)
+        assert not vault.reads_back_from_device
+        save(vault, "before.txt", b"x")
+        under_way = vault.open(subject("under way.txt", 1))
+        assert under_way is not None
+        driver.kill()
+        driver.wait()
+        with pytest.raises(RescueError, match="cannot be written: "):
+            under_way.write(memoryview(b"x"))
+        with pytest.raises(RescueError, match="cannot be written: "):
+            save(vault, "after.txt", b"x")
+        with pytest.raises(RescueError, match="cannot be written: "):
+            vault.close()
+    assert {record.path: record.outcome for record in records} == dict.fromkeys(
+        ("before.txt", "under way.txt", "after.txt"), RescueOutcome.FAILED
+    )
+    assert len(records) == 3
+
+
+@contextmanager
+def mounted_by_ntfs_3g(image: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Mount a file, and wait for the driver to end: only then is the file itself free again."""
+    folder.mkdir(exist_ok=True)
+    with subprocess.Popen(("ntfs-3g", "-o", "no_detach", image, folder)) as driver:
+        while not folder.is_mount() and driver.poll() is None:
+            sleep(0.01)
+        try:
+            yield driver
+        finally:
+            run("fusermount", "-u", folder)
 
 
 def test_device_that_corrupts_what_it_stores_is_found_out(place: Destination, monkeypatch: pytest.MonkeyPatch) -> None:

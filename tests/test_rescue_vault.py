@@ -260,20 +260,62 @@ def test_nothing_is_reported_before_its_name_is_durable(
     assert syncs_at_report == [2]
 
 
-def test_failed_sync_fails_what_hangs_on_it(
+def test_failed_sync_fails_what_hangs_on_it_and_ends_the_rescue(
     bag: Path, records: list[RescuedFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vault = Vault(bag, on_record=records.append)
+    reported = threading.Event()
+
+    def report(record: RescuedFile) -> None:
+        records.append(record)
+        reported.set()
 
     def fail(*_: object) -> None:
-        raise OSError(5, "Input/output error")
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+    vault = Vault(bag, on_record=report, limits=BatchLimits(seconds=0.01))
     monkeypatch.setattr(FileSystem, "sync", fail)
     save(vault, "a.doc", b"x")
+    assert reported.wait(60)
+    with pytest.raises(RescueError, match="cannot be written: Input/output error"):
+        vault.open(subject("b.doc"))
     with pytest.raises(RescueError, match="cannot be written: Input/output error"):
         vault.close()
-    assert outcomes(records) == {"a.doc": RescueOutcome.FAILED}
+    assert outcomes(records) == {"a.doc": RescueOutcome.FAILED, "b.doc": RescueOutcome.FAILED}
     assert payload(bag) == {}
+
+
+def test_name_map_that_cannot_be_written_keeps_no_half_lines(
+    bag: Path, records: list[RescuedFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device fills up in the middle of the lines: they are taken back, their files fail, the rest stands."""
+    reported = threading.Event()
+
+    def report(record: RescuedFile) -> None:
+        records.append(record)
+        reported.set()
+
+    vault = Vault(bag, on_record=report, limits=BatchLimits(files=1, seconds=0.01))
+    write = os.write
+    map_writes = 0
+
+    def write_until_full(descriptor: int, data: bytes) -> int:
+        nonlocal map_writes
+        if Path(f"/proc/self/fd/{descriptor}").resolve() != bag / NAME_MAP:
+            return write(descriptor, data)
+        map_writes += 1
+        if map_writes > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data if map_writes == 1 else data[:20])
+
+    monkeypatch.setattr(os, "write", write_until_full)
+    save(vault, "a.doc", b"x")
+    assert reported.wait(60)
+    save(vault, "b.doc", b"y")
+    with pytest.raises(RescueError, match="is full"):
+        vault.close()
+    assert outcomes(records) == {"a.doc": RescueOutcome.RESCUED, "b.doc": RescueOutcome.FAILED}
+    assert [line.path for line in read_lines(bag)] == ["a.doc"]
+    assert payload(bag) == {"a.doc": b"x"}
 
 
 def test_sync_that_fails_once_is_tried_again(

@@ -119,6 +119,11 @@ CUT_SHOWS = {"docx", "xlsm", "odt", "wav", "p12", "mp4", "pst", "dbf", "rtf"}
 END_SHOWS = {"docx", "xlsm", "odt", "txt", "rtf"}
 
 
+def test_archive_that_lost_its_middle() -> None:
+    data = zip_file()
+    assert not fits("zip", data[:50_000] + data[-50_000:])
+
+
 @pytest.mark.parametrize("extension", MADE)
 def test_made_file_fits_and_its_damaged_copies_do_not(extension: str) -> None:
     data = MADE[extension]()

@@ -13,6 +13,7 @@ import pytest
 
 from tests.needs import needs_tool
 from tests.sample_report import make_case
+from triage.report.case_files import read_small, sha256_file
 from triage.report.seal import SigningKey, seal_case
 from triage.report.sshsig import signer_line
 from triage.report.verify import VerifyResult, verify_case
@@ -268,6 +269,11 @@ def test_further_signers(case: Path) -> None:
     (case / "SHA256SUMS.1.sig").write_bytes(second.sign(sums))
     (case / "allowed_signers.1").write_bytes(signer_line("court", KEY.public_key))
     assert named(verify_case(case)) == ["allowed_signers.1"]
+    good = signer_line("court", second.public_key)
+    for bad in (good.replace(b"ssh-ed25519", b"ssh-rsa", 1), good + good, good.replace(b" ssh", b"  ssh"), b""):
+        (case / "allowed_signers.1").write_bytes(bad)
+        assert named(verify_case(case)) == ["allowed_signers.1"]
+    (case / "allowed_signers.1").write_bytes(good)
     (case / "SHA256SUMS.1.sig").unlink()
     assert named(verify_case(case)) == ["SHA256SUMS.1.sig"]
 
@@ -279,12 +285,15 @@ def test_a_bag_elsewhere(tmp_path: Path) -> None:
     flip(bag / "data/v2/a.txt", 0)
     assert named(verify_case(case)) == [f"{bag}/data/v2/a.txt"]
     flip(bag / "data/v2/a.txt", 0)
+    os.mkfifo(bag / "data/pipe")
+    assert named(verify_case(case)) == [f"{bag}/data/pipe"]
+    (bag / "data/pipe").unlink()
     bag.rename(tmp_path / "moved")
     lost = verify_case(case)
-    assert named(lost) == [f"{bag}/"]
+    assert named(lost) == [str(bag)]
     assert "--bag" in lost.problems[0].what
     assert verify_case(case, tmp_path / "moved").ok
-    assert named(verify_case(case, tmp_path / "nowhere")) == [f"{tmp_path}/nowhere/"]
+    assert named(verify_case(case, tmp_path / "nowhere")) == [str(tmp_path / "nowhere")]
     (tmp_path / "moved" / "bag-info.txt").write_text("Payload-Oxum: 1.1\n")
     assert named(verify_case(case, tmp_path / "moved")) == [f"{tmp_path}/moved/bag-info.txt"]
 
@@ -323,6 +332,20 @@ def test_a_missing_payload_is_missed_whatever_else_is_wrong(case: Path) -> None:
     result = verify_case(case)
     assert {"rescue/manifest-sha256.txt", "rescue-manifest/manifest-sha256.txt", "rescue/data"} <= set(named(result))
     assert result.rescued.files == 0
+
+
+def test_what_turns_into_a_link_or_a_pipe_is_not_followed(tmp_path: Path) -> None:
+    """Between the listing and the reading a file can be replaced; neither reader follows or waits."""
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(OSError, match=r"Too many levels|not a regular file"):
+            sha256_file(tmp_path / name)
+        with pytest.raises(OSError, match=r"Too many levels|not a regular file"):
+            read_small(tmp_path / name)
+    with pytest.raises(OSError, match="larger than"):
+        read_small(tmp_path / "file", limit_bytes=0)
 
 
 def test_what_is_no_case_is_told_without_an_exception(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def storage_forms(random: Random) -> Iterator[LabFile]:
     yield _document(f"{folder}/sparse.bin", holes, Written.SPARSE)
     yield _document(f"{folder}/all-hole.bin", bytes(200_000), Written.SPARSE)
     packable = documents.prose(random, words=6000).encode() + random.randbytes(70_000) + bytes(150_000)
-    yield _document(f"{folder}/compressed/mixed.txt", packable, Written.COMPRESSED)
+    yield _document(f"{folder}/compressed/mixed.bin", packable, Written.COMPRESSED)
     yield _document(f"{folder}/compressed/small.txt", b"a resident one", Written.COMPRESSED)
     yield from _uninitialised(random)
     yield from _wof(random)

@@ -1,9 +1,23 @@
 """What the tests use of libfsntfs-python."""
 
+from collections.abc import Iterable
+
+class data_stream:
+    name: str
+    size: int
+    def read_buffer(self, size: int) -> bytes: ...
+
 class file_entry:
+    name: str | None
+    size: int
+    file_reference: int
+    alternate_data_streams: Iterable[data_stream]
+    sub_file_entries: Iterable[file_entry]
+    def has_default_data_stream(self) -> bool: ...
     def read_buffer(self, size: int) -> bytes: ...
 
 class volume:
     def open(self, filename: str) -> None: ...
     def close(self) -> None: ...
+    def get_root_directory(self) -> file_entry: ...
     def get_file_entry_by_path(self, path: str) -> file_entry: ...

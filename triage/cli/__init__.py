@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -14,7 +17,7 @@ from triage.model.escape import escape_terminal
 from triage.model.text import _, set_language
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="triage")
 @click.option("--lang", metavar="LOCALE", help="Language of messages and report, for example en or zh_CN.")
 def triage(lang: str | None) -> None:
@@ -29,24 +32,51 @@ for command in (run, verify, demo, list_volumes, ls, cat, hive):
 
 def main() -> None:
     """Run a command; the process ends with its exit code."""
+    _prepare_streams()
     set_language(None)
     try:
         code = triage.main(standalone_mode=False)
+        sys.stdout.flush()
     except TriageError as error:
         code = _fail(error.message, error.hint, error.exit_code)
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = _("see {command} --help").format(command=context.command_path) if context else ""
-        code = _fail(error.format_message(), hint, ExitCode.USAGE)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = _("see {command} --help").format(command=context.command_path if context else "triage")
+        code = _fail(error.format_message().rstrip("."), hint, ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
         code = _fail(_("interrupted"), "", ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        sys.stderr.close()
-        code = ExitCode.FATAL
+        code = ExitCode.FATAL  # who read our output has seen enough
+    except OSError as error:
+        code = _fail(f"{error.filename or _('standard output')}: {error.strerror}", "", ExitCode.FATAL)
+    _forget_output()
     sys.exit(code or ExitCode.OK)
+
+
+def _prepare_streams() -> None:
+    """Open what the caller has closed, so that no file of ours takes its number; show what has no place in it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _forget_output() -> None:
+    """Leave nothing for the interpreter to write at its end: it would answer a failure with a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _fail(message: str, hint: str, code: ExitCode) -> ExitCode:
     line = f"triage: {message}; {hint}" if hint else f"triage: {message}"
-    click.echo(escape_terminal(line), err=True)
+    with suppress(OSError):
+        click.echo(escape_terminal(line), err=True)
     return code

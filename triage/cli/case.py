@@ -21,7 +21,7 @@ from triage.model.report import Report
 from triage.model.text import _, ngettext
 from triage.pipeline.case_folder import RESCUE_FOLDER
 from triage.pipeline.job import Job
-from triage.pipeline.journal import JOURNAL_NAME, SessionRecord, read_journal
+from triage.pipeline.resume import first_session
 from triage.pipeline.supervise import Options, Result, supervise
 from triage.report.document import write_document
 from triage.report.seal import SigningKey
@@ -148,10 +148,11 @@ def demo(out: Path, quiet: bool) -> ExitCode:
     """Do the whole job on a small disk image that comes along: an inert stand-in for an infected PC."""
     try:
         out.mkdir()
-    except FileExistsError:
-        raise UsageError(_("{path} exists already").format(path=out), hint=_("name a new folder with --out")) from None
     except OSError as error:
-        raise TriageError(_("cannot make {path}: {reason}").format(path=out, reason=error.strerror)) from error
+        raise TriageError(
+            _("cannot make {path}: {reason}").format(path=out, reason=error.strerror),
+            hint=_("name a new folder with --out"),
+        ) from error
     image, case = unpack_demo(out), (out / "case").absolute()
     job = Job(
         evidence=_absolute((image,)),
@@ -179,28 +180,14 @@ def _refuse_with_resume(context: click.Context) -> None:
 
 
 def _resumed(case: Path, evidence: tuple[Path, ...], *, hash_evidence: bool) -> Options:
-    records = read_journal(case / JOURNAL_NAME)
-    first = next((record for record in records if isinstance(record, SessionRecord)), None)
-    if first is None:
-        raise UsageError(
-            _("{path} is no case that can be resumed").format(path=case),
-            hint=_("give the folder that --out named"),
-        )
-    if str(case.absolute()) != first.job.case_folder or (evidence and _absolute(evidence) != first.job.evidence):
-        raise UsageError(
-            _("case or evidence is not where the first run had it: {case}, {evidence}").format(
-                case=first.job.case_folder, evidence=", ".join(first.job.evidence)
-            ),
-            hint=_("put it back there, or start a new case with --out"),
-        )
+    first = first_session(case.absolute(), _absolute(evidence))
     return Options(
         job=first.job,
         case_id=first.case_id,
         examiner=first.examiner,
         notes=first.notes,
         command=tuple(sys.argv),
-        hash_evidence=hash_evidence,
-        resume=True,
+        hash_evidence=hash_evidence or first.hash_evidence,
     )
 
 
@@ -210,7 +197,7 @@ def _supervised(options: Options, key: SigningKey, *, quiet: bool) -> Result:
     before = {number: signal.signal(number, lambda got, _frame: asked.append(got)) for number in _SIGNALS}
     watching = observer(quiet=quiet)
     try:
-        return supervise(options, key, watching, lambda: bool(asked))
+        return supervise(options, key, watching, lambda: len(asked))
     finally:
         watching.close()
         for number, handler in before.items():
@@ -243,6 +230,11 @@ def _show_verification(result: VerifyResult) -> None:
 
 
 def _ask_passphrase() -> str:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            _("the key needs a passphrase and there is no terminal to ask for it"),
+            hint=_("run on a terminal, or give a key without a passphrase"),
+        )
     passphrase: str = click.prompt(_("Passphrase of the key"), hide_input=True, err=True)
     return passphrase
 

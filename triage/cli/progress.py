@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from tqdm import tqdm
@@ -33,11 +34,19 @@ def _phase_words(phase: Phase) -> str:
 def observer(*, quiet: bool) -> Observer:
     """Return the observer that fits standard error."""
     if quiet:
-        return Observer()
-    return Bar() if sys.stderr.isatty() else Lines()
+        return Quiet()
+    return Bar() if sys.stderr is not None and sys.stderr.isatty() else Lines()
 
 
-class Bar(Observer):
+class Quiet(Observer):
+    """No progress; only what the user should know at once."""
+
+    def warn(self, text: str) -> None:
+        """Say it on a line of its own."""
+        _say(text)
+
+
+class Bar(Quiet):
     """A bar with bytes, rate, time left and what is being done."""
 
     def __init__(self) -> None:
@@ -45,47 +54,44 @@ class Bar(Observer):
 
     def look(self, board: Board) -> None:
         """Show where the worker is."""
-        bar = self._open(board.bytes_total, _phase_words(board.phase))
-        bar.total = board.bytes_total or None
-        bar.n = board.bytes_done
-        bar.set_description_str(_phase_words(board.phase), refresh=False)
-        bar.set_postfix_str(_shown(board.text), refresh=False)
-        bar.refresh()
+        with suppress(OSError):
+            bar = self._bar or self._open(board.bytes_total)
+            bar.total = board.bytes_total or None
+            bar.n = board.bytes_done
+            bar.set_description_str(_phase_words(board.phase), refresh=False)
+            bar.set_postfix_str(_shown(board.text), refresh=False)
+            bar.refresh()
 
     def hashing(self, total_bytes: int) -> Callable[[int], None]:
         """Show the evidence being hashed."""
         self.close()
-        if total_bytes == 0:
-            return super().hashing(total_bytes)
-        bar = self._open(total_bytes, _("hashing the evidence"))
+        bar = self._open(total_bytes)
+        bar.set_description_str(_("hashing the evidence"))
 
         def progress(count: int) -> None:
-            bar.update(count)
-            if bar.n >= total_bytes:
-                self.close()
+            with suppress(OSError):
+                bar.update(count)
 
         return progress
+
+    def warn(self, text: str) -> None:
+        """Say it above the bar."""
+        with suppress(OSError):
+            tqdm.write(_line(text), file=sys.stderr, end="")
 
     def close(self) -> None:
         """End the bar."""
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError):
+                self._bar.close()
             self._bar = None
 
-    def _open(self, total_bytes: int, words: str) -> tqdm[NoReturn]:
-        if self._bar is None:
-            self._bar = tqdm(
-                total=total_bytes or None,
-                desc=words,
-                unit="B",
-                unit_scale=True,
-                dynamic_ncols=True,
-                file=sys.stderr,
-            )
+    def _open(self, total_bytes: int) -> tqdm[NoReturn]:
+        self._bar = tqdm(total=total_bytes or None, unit="B", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
         return self._bar
 
 
-class Lines(Observer):
+class Lines(Quiet):
     """A line every few seconds, for logs and serial consoles."""
 
     def __init__(self) -> None:
@@ -97,21 +103,37 @@ class Lines(Observer):
         """Say where the worker is, when it entered a phase or some time has passed."""
         now, phase = time.monotonic(), board.phase
         if phase is not self._phase:
-            self._started = now if phase is Phase.READING else self._started
+            self._started = now
         elif now < self._due:
             return
         self._phase, self._due = phase, now + _LINE_SECONDS
-        line = _phase_words(phase)
-        if phase is Phase.READING:
-            line += f": {_reading(board, now - self._started)}"
-        sys.stderr.write(f"triage: {line}\n")
-        sys.stderr.flush()
+        amounts = f": {_reading(board, now - self._started)}" if phase is Phase.READING else ""
+        _say(_phase_words(phase) + amounts)
 
     def hashing(self, total_bytes: int) -> Callable[[int], None]:
-        """Say that the evidence is being hashed."""
-        if total_bytes > 0:
-            sys.stderr.write(f"triage: {_('hashing the evidence')}\n")
-        return lambda _count: None
+        """Say every few seconds how much of the evidence is hashed."""
+        done, due = 0, 0.0
+
+        def progress(count: int) -> None:
+            nonlocal done, due
+            done += count
+            if time.monotonic() >= due:
+                due = time.monotonic() + _LINE_SECONDS
+                amounts = f"{tqdm.format_sizeof(done, 'B')}/{tqdm.format_sizeof(total_bytes, 'B')}"
+                _say(f"{_('hashing the evidence')}: {amounts}")
+
+        return progress
+
+
+def _say(text: str) -> None:
+    """Write a line on standard error; a terminal that has gone is no reason to end the job."""
+    with suppress(OSError):
+        sys.stderr.write(_line(text))
+        sys.stderr.flush()
+
+
+def _line(text: str) -> str:
+    return f"triage: {escape_terminal(text)}\n"
 
 
 def _reading(board: Board, seconds: float) -> str:

@@ -35,7 +35,7 @@ Progress = Callable[[int], None]
 """Called with the bytes hashed since the last call."""
 
 DIGEST_FACT = "sha256"
-_UNREADABLE_FACT = "sha256_unreadable_offset_bytes"
+UNREADABLE_FACT = "sha256_unreadable_offset_bytes"
 _BUFFER_BYTES = 4 << 20
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -112,7 +112,7 @@ def _digest_facts(source: EvidenceSource, progress: Progress) -> Facts:
         try:
             filled_bytes = source.read_into(position, view)
         except OSError:
-            return {DIGEST_FACT: None, _UNREADABLE_FACT: position}
+            return {DIGEST_FACT: None, UNREADABLE_FACT: position}
         digest.update(view[:filled_bytes])
         position += filled_bytes
         progress(filled_bytes)

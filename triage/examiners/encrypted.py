@@ -98,12 +98,19 @@ class EncryptedExaminer:
     """Judges one stream after the other from its ends and its length; see `triage.model.examiner.Examiner`.
 
     `early_judgement` is set as soon as the beginning settles that there is nothing to copy (or nothing but a
-    prepared file), None until then. `judgement` is that of the stream that ended last.
+    prepared file), None until then.
     """
 
     def __init__(self) -> None:
-        self.judgement = ContentJudgement.EMPTY
+        self._judgement: ContentJudgement | None = ContentJudgement.EMPTY
         self.early_judgement: ContentJudgement | None = None
+
+    @property
+    def judgement(self) -> ContentJudgement:
+        """The judgement of the stream that ended last, made when it is first asked for: most streams' never is."""
+        if self._judgement is None:
+            self._judgement = self._judge(complete=self._complete)
+        return self._judgement
 
     def begin(self, subject: Subject) -> None:
         """Start a stream."""
@@ -135,31 +142,29 @@ class EncryptedExaminer:
         """Judge the stream; return a finding where its magic is the container's."""
         subject = self._subject
         if subject.size_bytes == 0:
-            self.judgement = ContentJudgement.EMPTY
+            self._judgement = ContentJudgement.EMPTY
             return ()
-        container = self._container or _container_of(self._head)
-        self.judgement = self._judge(container, complete=complete)
-        return (self._finding(container),) if self._head.startswith(MAGIC) else ()
+        self._judgement, self._complete = None, complete
+        if not self._head.startswith(MAGIC):
+            return ()
+        self._container = self._container or _container_of(self._head)
+        return (self._finding(self._container),)
 
     def _judge_early(self) -> None:
         if len(self._head) >= HEADER_BYTES and self._container is None:
             self._container = _container_of(self._head)
         if self._container is not None:
             self.early_judgement = _judge_container(self._container, self._subject.size_bytes)
-        elif (
-            self._is_filler
-            and self._name.endswith("." + _IN_PROGRESS)
-            and len(self._head) == self._keep_bytes
-        ):
+        elif self._is_filler and self._name.endswith("." + _IN_PROGRESS) and len(self._head) == self._keep_bytes:
             self.early_judgement = ContentJudgement.FILLER
 
-    def _judge(self, container: Container | None, *, complete: bool) -> ContentJudgement:
+    def _judge(self, *, complete: bool) -> ContentJudgement:
         size_bytes = self._subject.size_bytes
-        if container is not None:
-            return _judge_container(container, size_bytes)
+        if self._container is not None:
+            return _judge_container(self._container, size_bytes)
         if _is_cut_header(self._head, size_bytes):
             return ContentJudgement.ENCRYPTED_TRUNCATED
-        if complete and self._is_filler:
+        if complete and self._is_filler and self._name.endswith("." + _IN_PROGRESS):
             return ContentJudgement.FILLER
         content = Content(self._head, self._tail if complete else None, size_bytes)
         if self._extension in _CONTAINER_EXTENSIONS or not fits_extension(self._extension, content):
@@ -172,9 +177,7 @@ class EncryptedExaminer:
         if container is not None:
             facts |= _facts(container, subject.size_bytes)
         else:
-            facts["structure"] = (
-                "header-cut" if _is_cut_header(self._head, subject.size_bytes) else "magic-only"
-            )
+            facts["structure"] = "header-cut" if _is_cut_header(self._head, subject.size_bytes) else "magic-only"
         if self._name == _COMPONENT_NAME:
             facts["role"] = "malware-component"
         elif self._name.endswith("." + _IN_PROGRESS):
@@ -212,6 +215,8 @@ def _kept_bytes(extension: str, size_bytes: int) -> int:
 
 
 def _container_of(head: bytes) -> Container | None:
+    if not head.startswith(MAGIC):
+        return None
     try:
         return parse_container(head)
     except ParseError:

@@ -21,6 +21,7 @@ class GapKind(StrEnum):
     """Why something was not seen. Which are material is decided by the table in `triage/verdict/materiality.py`."""
 
     EVIDENCE_TRUNCATED = "evidence-truncated"
+    EVIDENCE_CHANGED = "evidence-changed"
     PARTITION_TABLE = "partition-table"
     VOLUME_NOT_EXAMINED = "volume-not-examined"
     BOOT_SECTOR = "boot-sector"

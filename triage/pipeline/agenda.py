@@ -23,6 +23,7 @@ UNSELECTED_TIER = 9
 _AHEAD_STREAMS = 64
 _AHEAD_BYTES = 64 << 20
 _AHEAD_EXTENTS = 8
+_PIECE_BYTES = 8 << 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class Agenda:
         self.streams = 0
         self.bytes = 0
         self.selected = 0
+        self._asked_from = self._asked_to = 0
         for survey in surveys:
             self._add(survey)
         self._chunks.sort(key=lambda chunk: (chunk[0], chunk[1].index))
@@ -126,8 +128,14 @@ class Agenda:
                     yield Item(survey=survey, token=token, plan=plan, selected=selected)
 
     def _prefetch(self, item: Item) -> None:
+        """Ask for the stream's first extents; asked in large pieces, so that a run of small files costs one call."""
         source = self._sources[item.survey.info.evidence]
         for extent in item.plan.extents[:_AHEAD_EXTENTS]:
-            if extent.volume_offset >= 0:
-                start = item.survey.info.offset_bytes + extent.volume_offset
-                source.prefetch(start, min(extent.length_bytes, _AHEAD_BYTES))
+            start = item.survey.info.offset_bytes + extent.volume_offset
+            end = start + min(extent.length_bytes, _AHEAD_BYTES)
+            if extent.volume_offset < 0 or (self._asked_from <= start and end <= self._asked_to):
+                continue
+            going_on = self._asked_from <= start <= self._asked_to + _PIECE_BYTES
+            self._asked_from = start
+            self._asked_to = max(end, start + _PIECE_BYTES) if going_on else end
+            source.prefetch(start, self._asked_to - start)

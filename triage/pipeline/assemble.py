@@ -123,7 +123,7 @@ def build_report(
     """Number and weigh everything, judge it, and put it into one document."""
     streams, stream_bytes, missing = _account(gathered)
     unread = [] if missing is None else [missing]
-    gaps = weigh(_numbered_gaps([*gathered.gaps, *unread]))
+    gaps = weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered)]))
     findings = _numbered_findings(gathered.findings.values())
     enumerations = gathered.enumerations.values()
     coverage = Coverage(
@@ -165,6 +165,20 @@ def _account(gathered: Gathered) -> tuple[Counter[StreamState], Counter[StreamSt
     stream_bytes[StreamState.INTERRUPTED] += missing_bytes
     detail = f"the run ended before {missing} streams were read"
     return streams, stream_bytes, Gap(kind=GapKind.INTERRUPTED, detail=detail, bytes=missing_bytes)
+
+
+def _not_enumerated(gathered: Gathered) -> Iterator[Gap]:
+    """Yield a gap for each volume that was not enumerated, or one for all where the run did not get to volumes."""
+    if not gathered.volumes:
+        yield Gap(kind=GapKind.INTERRUPTED, detail="the run ended before the evidence was looked into")
+    for volume in gathered.volumes.values():
+        if volume.examined and volume.id not in gathered.enumerations:
+            yield Gap(
+                kind=GapKind.VOLUME_NOT_EXAMINED,
+                detail="it is not known what is on this volume: its enumeration did not come to its end",
+                where=Where(volume=volume.id),
+                bytes=volume.length_bytes,
+            )
 
 
 def _rescue_summary(gathered: Gathered, destination: Path) -> RescueSummary:

@@ -15,6 +15,7 @@ from triage.pipeline.job import Token
 
 MAX_THREADS = 8
 _NUMBER = struct.Struct("<q")
+_WHOLE_SLOT = struct.Struct("<qqqq")
 _HEADER_NUMBERS = 8
 _SLOT_NUMBERS = 4
 _TEXT_OFFSET = 4096
@@ -63,6 +64,11 @@ class Board:
         board = cls(descriptor)
         board.reset()
         return board
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()
+        os.close(self.descriptor)
 
     def reset(self) -> None:
         """Clear everything for a new worker."""
@@ -119,10 +125,10 @@ class Board:
         slots = ((self._get(_slot(t, _Slot.VOLUME)), self._get(_slot(t, _Slot.ROW))) for t in range(MAX_THREADS))
         return tuple(dict.fromkeys(Token(volume, row) for volume, row in slots if volume >= 0))
 
-    def begin(self, thread: int, token: Token) -> None:
-        """Say what a thread starts on."""
-        self._put(_slot(thread, _Slot.ROW), token.row)
-        self._put(_slot(thread, _Slot.VOLUME), token.volume)
+    def begin(self, thread: int, token: Token, *, streams: int = 0, done_bytes: int = 0) -> None:
+        """Say what a thread starts on, and what it has done so far."""
+        place = _slot(thread, _Slot.VOLUME) * _NUMBER.size
+        _WHOLE_SLOT.pack_into(self._memory, place, token.volume, token.row, done_bytes, streams)
 
     def end(self, thread: int) -> None:
         """Say that the thread has nothing under way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -50,11 +51,14 @@ class Listed(Struct, frozen=True, kw_only=True):
 
 
 def parse_address(text: str) -> Address:
-    """Split an address at its volume; what stands before must be there, since file names may hold colons too."""
+    """Split an address at its volume; what stands before must be there, since file names may hold colons too.
+
+    An unpaired surrogate in a path is given as its three bytes (WTF-8), such as `$'\\xed\\xa0\\xbd'` in a shell.
+    """
     for match in _PLACE.finditer(text):
         evidence = Path(text[: match.start()])
         if evidence.exists():
-            path = text[match.end() :].strip("/")
+            path = os.fsencode(text[match.end() :].strip("/")).decode("utf-8", "surrogatepass")
             return Address(evidence=evidence, volume=match[1], path=path)
     return Address(evidence=Path(text))
 
@@ -110,8 +114,12 @@ class Browser:
                 raise
             entry = opened.entry_at(name)
         head = next((h for h in streams.heads_of(entry) if streams.name(h) == stream), None)
+        if head is None and not stream:
+            raise UsageError(_("{path} is a folder").format(path=path or "/"), hint=_("list it with triage ls"))
         if head is None:
-            raise UsageError(_("{path} has no such stream; a folder is listed with triage ls").format(path=path))
+            raise UsageError(
+                _("{path}: no such stream").format(path=path), hint=_("triage ls shows the streams of a file")
+            )
         plan, reader = streams.plan(head), StreamReader()
         for window in reader.windows(streams.volume, plan):
             yield bytes(window.view[window.fresh :])
@@ -155,7 +163,9 @@ class _Opened:
                     lowered.add(entry)
         if len(lowered) == 1:
             return lowered.pop()
-        raise UsageError(_("no such path on the volume: {path}").format(path=path))
+        raise UsageError(
+            _("no such path on the volume: {path}").format(path=path), hint=_("triage ls shows what is there")
+        )
 
     def lines(self, entry: int, path: str) -> Iterator[Listed]:
         """Yield an entry and its named streams."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from triage.evidence.slice import SliceSource
 from triage.evidence.source import EvidenceSource
 from triage.model.errors import EvidenceError, VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.text import _
-from triage.model.volume import Partition, PartitionScheme, VolumeInfo
+from triage.model.volume import Partition, VolumeInfo
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.partitions import find_partitions
 from triage.volumes.recognise import recognise
@@ -32,16 +34,17 @@ class FoundVolume:
 def discover(sources: Sequence[EvidenceSource], note: Callable[[Gap], None]) -> list[FoundVolume]:
     """Return all volumes of all evidence, numbered `v1`, `v2`, … in order.
 
-    `EvidenceError` for a source that holds neither a partition table nor anything known: it is no disk image.
+    `EvidenceError` for a source without any volume: it is no disk image, or an empty disk.
     """
     found: list[FoundVolume] = []
     for number, source in enumerate(sources):
         partitions, gaps = find_partitions(source)
+        if not partitions:
+            raise _nothing_there(source, gaps)
         for gap in gaps:
-            note(gap)
-        kinds = [recognise(SliceSource(source, p.offset_bytes, p.length_bytes)) for p in partitions]
-        _refuse_nothing_known(source, partitions, kinds)
-        for partition, kind in zip(partitions, kinds, strict=True):
+            note(_of_evidence(gap, source) if len(sources) > 1 else gap)
+        for partition in partitions:
+            kind = recognise(SliceSource(source, partition.offset_bytes, partition.length_bytes))
             found.append(_open(source, number, partition, kind, f"v{len(found) + 1}", note))
     if not any(volume.ntfs for volume in found):
         detail = "no NTFS volume could be examined in this evidence"
@@ -49,13 +52,19 @@ def discover(sources: Sequence[EvidenceSource], note: Callable[[Gap], None]) -> 
     return found
 
 
-def _refuse_nothing_known(source: EvidenceSource, partitions: Sequence[Partition], kinds: Sequence[str]) -> None:
-    bare = all(partition.scheme is PartitionScheme.BARE for partition in partitions)
-    if bare and all(kind in ("unknown", "empty") for kind in kinds):
-        raise EvidenceError(
-            _("{path} is not a disk image: no partition table and no known file system").format(path=source.path),
-            hint=_("give a raw image of a disk or volume; unpack or convert other formats first"),
-        )
+def _nothing_there(source: EvidenceSource, gaps: Sequence[Gap]) -> EvidenceError:
+    """Return the error for evidence without a volume; the gaps tell what was looked for."""
+    return EvidenceError(
+        _("{path} is not a disk image, or an empty disk: {reason}").format(
+            path=source.path, reason="; ".join(gap.detail for gap in gaps)
+        ),
+        hint=_("give a raw image of a disk or volume; unpack or convert other formats first"),
+    )
+
+
+def _of_evidence(gap: Gap, source: EvidenceSource) -> Gap:
+    """Return a gap that is of no volume with the evidence that it is of."""
+    return msgspec.structs.replace(gap, detail=f"{source.path}: {gap.detail}")
 
 
 def _open(

@@ -13,11 +13,11 @@ from triage.examiners.yara_rules import compile_rules
 from triage.indicators.load import load_indicators
 from triage.model.entry import StreamState
 from triage.model.gap import Gap, GapKind, Where
-from triage.model.rescue import RescuedFile
+from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
-from triage.pipeline.guard import guarded
+from triage.pipeline.guard import Guard
 from triage.pipeline.job import HIVES, WHOLE_VOLUME, Job, Token
 from triage.pipeline.journal import (
     JOURNAL_NAME,
@@ -31,6 +31,7 @@ from triage.pipeline.journal import (
     StreamRecord,
     VolumeRecord,
     read_journal,
+    stream_record,
 )
 from triage.pipeline.reading import Equipment, read_all
 from triage.pipeline.survey import Survey, Surveyor
@@ -67,6 +68,7 @@ def examine(job: Job, board: Board) -> None:
         agenda = Agenda(surveys, sources, done, rescue=vault is not None)
         if vault is not None:
             journal.add(SelectionRecord(agenda.selected))
+            journal.flush()  # from here on the destination is this case's, whatever becomes of the worker
         board.set_totals(agenda.streams, agenda.bytes)
         board.phase = Phase.READING
         try:
@@ -112,7 +114,7 @@ def _survey_all(
                 )
             )
         board.begin(0, Token(index, WHOLE_VOLUME))
-        with guarded(where, note):
+        with Guard(note).at(where):
             survey = _survey(index, found, surveyor, board, skip_hives=skip_hives)
             if survey is not None:
                 surveys.append(survey)
@@ -138,33 +140,20 @@ def _read(job: Job, agenda: Agenda, equipment: Equipment, board: Board) -> None:
     if suspects:
         read_all(agenda.items(only=suspects), equipment, threads=1)
     for item in agenda.items(only=set(job.skip)):
-        _note_fatal(item, equipment.journal)
+        _note_fatal(item, equipment)
     if not board.stop:
         read_all(agenda.items(leave_out=rest), equipment, threads=job.threads)
 
 
-def _note_fatal(item: Item, journal: JournalWriter) -> None:
+def _note_fatal(item: Item, equipment: Equipment) -> None:
     """Record a stream that kills the worker whenever it is examined."""
     subject = item.plan.subject
     detail = "examining this stream kills the worker; it was left out"
-    journal.add(
-        GapRecord(Gap(kind=GapKind.WORKER_DIED, detail=detail, where=place(item.plan), bytes=subject.size_bytes))
-    )
-    journal.add(
-        StreamRecord(
-            volume=subject.volume,
-            mft_entry=subject.mft_entry,
-            stream=subject.stream,
-            path=subject.path,
-            state=StreamState.WORKER_DIED,
-            form=subject.form,
-            size_bytes=subject.size_bytes,
-            bytes_read=0,
-            windowed=False,
-            md5="",
-            sha256="",
-        )
-    )
+    gap = Gap(kind=GapKind.WORKER_DIED, detail=detail, where=place(item.plan), bytes=subject.size_bytes)
+    equipment.journal.add(GapRecord(gap))
+    if equipment.vault is not None and item.selected:
+        equipment.vault.record(subject, RescueOutcome.FAILED, detail)
+    equipment.journal.add(stream_record(subject, StreamState.WORKER_DIED))
 
 
 def _open_vault(job: Job, journal: JournalWriter, done: Done) -> Vault:

@@ -11,19 +11,21 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from triage.model.entry import StreamForm, StreamState
+from triage.model.entry import StreamForm, StreamState, Subject
 from triage.model.errors import ReportError
 from triage.model.evidence import Evidence
-from triage.model.finding import Finding
+from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
 from triage.model.report import Reconciliation
 from triage.model.rescue import RescuedFile
+from triage.model.text import _
 from triage.model.volume import VolumeInfo
 from triage.pipeline.job import Job
 
@@ -41,6 +43,7 @@ class SessionRecord(Struct, frozen=True, array_like=True, tag="session"):
     command: tuple[str, ...]
     job: Job
     evidence: tuple[Evidence, ...]
+    hash_evidence: bool = False
 
 
 class SelectionRecord(Struct, frozen=True, array_like=True, tag="selection"):
@@ -119,25 +122,75 @@ Record = (
     | RescueRecord
 )
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_encode_any = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_encode_quickly = msgspec.json.Encoder().encode
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+def _encode(record: Record) -> bytes:
+    """Encode a record as ASCII. The quick encoder writes other characters as UTF-8 and refuses unpaired surrogates."""
+    try:
+        line = _encode_quickly(record)
+    except UnicodeEncodeError:
+        line = b"\xff"
+    return line if line.isascii() else _encode_any(msgspec.to_builtins(record)).encode("ascii")
+
+
+def _decode(line: bytes) -> Record:
+    """Decode and check a record; the quick decoder does not know unpaired surrogates."""
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError:
+        record: Record = msgspec.convert(json.loads(line), Record)
+        return record
+
+
+def stream_record(
+    subject: Subject,
+    state: StreamState,
+    *,
+    bytes_read: int = 0,
+    windowed: bool = False,
+    digests: Digests | None = None,
+    known_good: bool = False,
+    dropped: int = 0,
+) -> StreamRecord:
+    """Return the record of one stream; `digests` only where it was read whole."""
+    return StreamRecord(
+        subject.volume,
+        subject.mft_entry,
+        subject.stream,
+        subject.path,
+        state,
+        subject.form,
+        subject.size_bytes,
+        bytes_read,
+        windowed,
+        (digests and digests.md5) or "",
+        (digests and digests.sha256) or "",
+        known_good,
+        dropped,
+    )
 
 
 class JournalWriter:
     """Appends records; safe from several threads. Buffered: `flush` makes the lines survive the process."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Open the journal for appending. Every method raises `ReportError` where it cannot be written (disk full)."""
+        self._path = path
+        with self._told():
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._lock = threading.Lock()
-        self._pending: list[str] = []
-        self._pending_bytes = 0
+        self._pending = bytearray()
 
     def add(self, record: Record) -> None:
         """Append one record."""
-        line = _encode(msgspec.to_builtins(record)) + "\n"
+        line = _encode(record)
         with self._lock:
-            self._pending.append(line)
-            self._pending_bytes += len(line)
-            if self._pending_bytes >= _FLUSH_BYTES:
+            self._pending += line
+            self._pending += b"\n"
+            if len(self._pending) >= _FLUSH_BYTES:
                 self._write()
 
     def flush(self, *, durable: bool = False) -> None:
@@ -145,7 +198,8 @@ class JournalWriter:
         with self._lock:
             self._write()
         if durable:
-            os.fsync(self._descriptor)
+            with self._told():
+                os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Flush, sync and close."""
@@ -153,10 +207,22 @@ class JournalWriter:
         os.close(self._descriptor)
 
     def _write(self) -> None:
-        view = memoryview("".join(self._pending).encode("ascii"))
-        self._pending, self._pending_bytes = [], 0
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        view = memoryview(self._pending)
+        self._pending = bytearray()
+        with self._told():
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell in words what the file system refuses."""
+        try:
+            yield
+        except OSError as error:
+            raise ReportError(
+                _("cannot write {path}: {reason}").format(path=self._path, reason=error.strerror),
+                hint=_("the case needs a writable folder with free space; make room and go on with --resume"),
+            ) from error
 
 
 def read_journal(path: Path) -> Iterator[Record]:
@@ -168,7 +234,7 @@ def read_journal(path: Path) -> Iterator[Record]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield msgspec.convert(json.loads(line), Record)
+                yield _decode(line)
             except (ValueError, msgspec.ValidationError) as error:
                 raise ReportError(f"{path.name}, line {number}, is no record of this version: {error}") from error
 

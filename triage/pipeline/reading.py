@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -29,8 +30,8 @@ from triage.model.gap import Gap, GapKind
 from triage.model.rescue import RescueOutcome
 from triage.pipeline.agenda import Item
 from triage.pipeline.board import Board
-from triage.pipeline.guard import guarded
-from triage.pipeline.journal import FindingRecord, GapRecord, JournalWriter, StreamRecord
+from triage.pipeline.guard import Guard
+from triage.pipeline.journal import FindingRecord, GapRecord, JournalWriter, stream_record
 from triage.rescue.vault import Copy, Vault
 from triage.walk.reader import StreamReader, Window, place
 
@@ -90,6 +91,8 @@ class _Reader:
             YaraExaminer(equipment.rules, equipment.yara_timeout_seconds),
             self._encrypted,
         )
+        self._guard = Guard(self._note_gap)
+        self._copy: Copy | None = None
         self._streams = 0
         self._bytes = 0
         self._text_due = 0.0
@@ -108,40 +111,45 @@ class _Reader:
                 item = turn.next()
                 if item is None:
                     break
-                board.begin(self._number, item.token)
+                board.begin(self._number, item.token, streams=self._streams, done_bytes=self._bytes)
                 windows = self._reader.windows(item.survey.ntfs, item.plan)
                 window = next(windows, None)
             self._say(item)
-            with guarded(place(item.plan), self._note_gap):
+            with self._guard.at(partial(place, item.plan)):
                 self._stream(item, window, windows)
-            board.end(self._number)
+            if self._guard.caught:
+                self._give_up(item)
             self._streams += 1
-            board.count(self._number, streams=self._streams, done_bytes=self._bytes)
+        board.end(self._number)
+        board.count(self._number, streams=self._streams, done_bytes=self._bytes)
 
     def _stream(self, item: Item, window: Window | None, windows: Iterator[Window]) -> None:
         """Feed one stream's windows to everything that wants its bytes, then close the account."""
         subject = item.plan.subject
         for examiner in self._examiners:
             examiner.begin(subject)
-        copy: Copy | None = None
+        self._copy = None
         count = 0
         while window is not None:
             count += 1
+            view, offset, fresh = window.view, window.offset_bytes, window.fresh
             for examiner in self._examiners:
-                examiner.feed(window.view, window.offset_bytes, window.fresh)
+                examiner.feed(view, offset, fresh)
             if count == 1:
-                copy = self._open_copy(item)
-            if copy is not None:
-                copy.write(window.view[window.fresh :])
-            self._bytes += len(window.view) - window.fresh
+                self._copy = self._open_copy(item)
+            if self._copy is not None:
+                self._copy.write(view[fresh:])
+            self._bytes += len(view) - fresh
+            if window.is_last:
+                break
             self._equipment.board.count(self._number, streams=self._streams, done_bytes=self._bytes)
             if self._equipment.board.stop:
-                if copy is not None:
-                    copy.abandon(RescueOutcome.INTERRUPTED)
+                if self._copy is not None:
+                    self._copy.abandon(RescueOutcome.INTERRUPTED)
                 return  # nothing is recorded of the stream, so a resumed run reads it again
             with self._turn.disk:
                 window = next(windows, None)
-        self._close(item, copy, windowed=count > 1)
+        self._close(item, windowed=count > 1)
 
     def _open_copy(self, item: Item) -> Copy | None:
         """Start a copy of a user's stream that is neither encrypted nor named like the malware's."""
@@ -150,41 +158,48 @@ class _Reader:
             return None
         return None if self._encrypted.early_judgement in _NEVER_COPIED else vault.open(item.plan.subject)
 
-    def _close(self, item: Item, copy: Copy | None, *, windowed: bool) -> None:
-        plan, reader = item.plan, self._reader
+    def _close(self, item: Item, *, windowed: bool) -> None:
+        """Take in what the examiners say, settle the rescue, record the stream."""
+        reader, journal = self._reader, self._equipment.journal
         complete = reader.state is StreamState.READ
-        results = [result for examiner in self._examiners for result in examiner.end(complete=complete)]
+        found: list[Finding] = []
+        for examiner in self._examiners:
+            for result in examiner.end(complete=complete):
+                if isinstance(result, Finding):
+                    found.append(result)
+                else:
+                    self._note_gap(result)
         digests = self._digest.digests
-        found = [result for result in results if isinstance(result, Finding)]
         sifted = self._equipment.indicators.known_good.sift(found, digests)
         findings = [self._enriched(finding, item, digests) for finding in self._decide(item, sifted.findings)]
-        for gap in [*(result for result in results if isinstance(result, Gap)), *reader.gaps(plan)]:
-            self._note_gap(gap)
         for finding in findings:
-            self._equipment.journal.add(FindingRecord(finding))
+            journal.add(FindingRecord(finding))
+        if not complete:
+            for gap in reader.gaps(item.plan):
+                self._note_gap(gap)
         if self._equipment.vault is not None and item.selected:
-            self._settle(self._equipment.vault, item, copy, findings, digests.sha256 or "")
-        subject = plan.subject
-        self._equipment.journal.add(
-            StreamRecord(
-                volume=subject.volume,
-                mft_entry=subject.mft_entry,
-                stream=subject.stream,
-                path=subject.path,
-                state=reader.state,
-                form=subject.form,
-                size_bytes=subject.size_bytes,
+            self._settle(self._equipment.vault, item, findings, digests.sha256 or "")
+        known_good = self._equipment.indicators.known_good.contains(digests)
+        journal.add(
+            stream_record(
+                item.plan.subject,
+                reader.state,
                 bytes_read=reader.bytes_read,
                 windowed=windowed,
-                md5=(digests.md5 or "") if complete else "",
-                sha256=(digests.sha256 or "") if complete else "",
-                known_good=self._equipment.indicators.known_good.contains(digests),
+                digests=digests if complete else None,
+                known_good=known_good,
                 dropped=sifted.dropped,
             )
         )
 
+    def _give_up(self, item: Item) -> None:
+        """Record a stream on which the program itself failed: not examined, and not saved."""
+        if self._copy is not None:
+            self._copy.abandon(RescueOutcome.FAILED, "fault of the program")
+        self._equipment.journal.add(stream_record(item.plan.subject, StreamState.PARTIAL))
+
     def _decide(self, item: Item, findings: Sequence[Finding]) -> Sequence[Finding]:
-        """Let the content decide: where it is encrypted, that is the one finding; else a name that hints at it is told."""
+        """Let the content decide: where it is encrypted, that is the one finding; else what hints at it is told."""
         subject = item.plan.subject
         if any(one.kind is FindingKind.ENCRYPTED_FILE and one.severity is Severity.HIGH for one in findings):
             return [one for one in findings if one.facts.get("decided_by") != "content"]
@@ -213,12 +228,11 @@ class _Reader:
         self,
         vault: Vault,
         item: Item,
-        copy: Copy | None,
         findings: Sequence[Finding],
         sha256: str,
     ) -> None:
         """Decide what becomes of a user's file, and say so."""
-        subject = item.plan.subject
+        subject, copy = item.plan.subject, self._copy
         outcome, detail = self._refusal(item, findings)
         complete = self._reader.state is StreamState.READ
         if outcome is not None and copy is not None:

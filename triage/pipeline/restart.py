@@ -17,19 +17,21 @@ class Restarts:
     def __init__(self, job: Job) -> None:
         self.job: Job | None = job
         self._deaths = 0
+        self._deaths_idle = 0
 
     def after_death(self, under_way: Sequence[Token]) -> str:
         """Prepare the next job; return in words what was decided.
 
-        Whatever the worker had under way when it died on its own is left out from now on. Of several pieces none is
-        condemned: they become suspects, which the next worker tries one after the other before all others.
+        What was under way becomes suspect: the next worker tries it again, streams one after the other before all
+        others. Nothing is condemned for one death, which may have come from outside: only a suspect that was under way
+        alone when a second worker died is left out from now on.
         """
         self._deaths += 1
-        if self.job is None or self._deaths >= MOST_DEATHS or (not under_way and self._deaths > 1):
+        self._deaths_idle += not under_way
+        if self.job is None or self._deaths >= MOST_DEATHS or self._deaths_idle > 1:
             self.job = None
             return "given up"
-        alone = len(under_way) == 1 and (under_way[0] in self.job.suspects or under_way[0].row < 0)
-        if alone:
+        if len(under_way) == 1 and under_way[0] in self.job.suspects:
             skip = (*self.job.skip, *under_way)
             suspects = tuple(token for token in self.job.suspects if token not in under_way)
             self.job = msgspec.structs.replace(self.job, skip=skip, suspects=suspects, resumed=True)

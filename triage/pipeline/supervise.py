@@ -1,4 +1,4 @@
-"""The supervisor: opens the case, watches the worker, judges, writes the report and seals it. It alone has the key.
+"""The supervisor: opens the case, has the worker watched, and seals what there is. It alone has the key.
 
 It parses nothing of the evidence. A worker that dies is started again; what it had under way is then tried alone, and
 left out, with a gap, only when a worker dies on that alone.
@@ -6,15 +6,8 @@ left out, with a gap, only when a worker dies on that alone.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -28,43 +21,23 @@ from triage.evidence.source import EvidenceSource
 from triage.evidence.write_proof import DIGEST_FACT, take_after, take_before
 from triage.examiners.yara_rules import compile_rules
 from triage.indicators.load import load_indicators
-from triage.model.errors import EvidenceError, ExitCode, TriageError, UsageError
+from triage.model.errors import RescueError, TriageError
 from triage.model.evidence import Evidence, EvidenceFormat, WriteProof
-from triage.model.report import CaseInfo, Report, Tool
 from triage.model.text import _
-from triage.model.verdict import Outcome
-from triage.pipeline.assemble import Gathered, build_report, gather, stream_digests
-from triage.pipeline.board import Board, Phase
-from triage.pipeline.case_folder import MANIFEST_FOLDER, CaseFolder
+from triage.pipeline.assemble import gather
+from triage.pipeline.case_folder import CaseFolder, now_utc
+from triage.pipeline.finish import Result, exit_code, finish
 from triage.pipeline.job import Job
 from triage.pipeline.journal import JournalWriter, SessionRecord, drop_torn_line
-from triage.pipeline.restart import Restarts
-from triage.pipeline.worker import WorkerError
-from triage.report.case import write_case
-from triage.report.seal import Seal, SigningKey, seal_case
-from triage.rescue.bag import copy_manifests, write_bag
+from triage.pipeline.resume import check_resumable
+from triage.pipeline.watch import Ending, Observer, Stop, run_worker
+from triage.report.seal import SigningKey
 
-LIBRARIES = ("pytsk3", "libregf-python", "yara-python", "cryptography", "numpy")
-_LOOK_SECONDS = 0.1
-
-
-class Observer:
-    """Sees how a run goes on; the terminal's progress bar is one. This one looks away."""
-
-    def look(self, board: Board) -> None:
-        """Look at the board, several times a second."""
-
-    def hashing(self, total_bytes: int) -> Callable[[int], None]:
-        """Return what is told of the bytes hashed for `--hash-evidence`; 0 where none are."""
-        del total_bytes
-        return lambda _count: None
-
-    def close(self) -> None:
-        """The worker has ended."""
+__all__ = ("Observer", "Options", "Result", "exit_code", "supervise")
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """One run as its user asked for it. `job.case_folder` is the case; `resume` goes on with it."""
+    """One run as its user asked for it. `job.case_folder` is the case; `job.resumed` goes on with it."""
 
     job: Job
     case_id: str
@@ -72,62 +45,76 @@ class Options(Struct, frozen=True, kw_only=True):
     notes: str = ""
     command: tuple[str, ...] = ()
     hash_evidence: bool = False
-    resume: bool = False
 
 
-class Result(Struct, frozen=True, kw_only=True):
-    """What a run came to."""
-
-    report: Report
-    seal: Seal
-    folder: Path
-    exit_code: ExitCode
+class _StoppedError(Exception):
+    """The user asked to stop while the evidence was hashed."""
 
 
-@dataclass(slots=True)
-class _Ending:
-    """How the worker's part ended."""
-
-    interrupted: bool = False
-    fatal: str | None = None
-
-
-def supervise(options: Options, key: SigningKey, observer: Observer, stop: Callable[[], bool]) -> Result:
-    """Do a whole run. `stop` says whether the user asked to stop. Raises `TriageError` where no case can be made."""
+def supervise(options: Options, key: SigningKey, observer: Observer, stop: Stop) -> Result:
+    """Do a whole run. Raises `TriageError` where no case can be made, or not sealed."""
     job = options.job
-    _check_lists(job)
+    warnings = _check_lists(job)
     with ExitStack() as stack:
         sources = [stack.enter_context(_open(path)) for path in job.evidence]
-        case_folder = Path(job.case_folder)
-        check_destination(case_folder, sources)
-        if job.rescue_to is not None:
-            check_destination(_first_existing(Path(job.rescue_to)), sources)
-        case = CaseFolder.resume(case_folder) if options.resume else CaseFolder.create(case_folder)
-        proofs = _take_before(sources, options, observer)
-        evidence = [_describe(source, proof) for source, proof in zip(sources, proofs, strict=True)]
-        _begin_session(case, options, evidence)
+        _check_destinations(job, sources)
+        folder = Path(job.case_folder)
+        case = CaseFolder.resume(folder) if job.resumed else CaseFolder.create(folder)
+        stack.callback(case.close)
         try:
-            ending = _run_worker(case, options, observer, stop)
-        except EvidenceError:
-            if not options.resume and not gather(case.journal).volumes:
+            proofs: Sequence[WriteProof]
+            proofs = [take_before(source, hash_evidence=False, progress=_nothing) for source in sources]
+            _begin_session(case, options, _describe(sources, proofs))
+            for warning in warnings:
+                case.log(warning)
+                observer.warn(warning)
+            ending, proofs = _examine(case, options, sources, proofs, observer, stop)
+        except TriageError:
+            if not job.resumed and not gather(case.journal).volumes:
                 case.discard()
             raise
+        return finish(case, job, _describe(sources, proofs), ending, key)
+
+
+def _examine(
+    case: CaseFolder,
+    options: Options,
+    sources: Sequence[EvidenceSource],
+    proofs: Sequence[WriteProof],
+    observer: Observer,
+    stop: Stop,
+) -> tuple[Ending, Sequence[WriteProof]]:
+    """Have the worker do its part, between the two halves of the proof that nothing was written."""
+    hash_evidence = options.hash_evidence
+    try:
+        if hash_evidence:
+            proofs = [
+                take_before(source, hash_evidence=True, progress=_hashing(source, observer, stop)) for source in sources
+            ]
+        observer.close()
+        ending = run_worker(case, options.job, observer, stop)
+    except _StoppedError:
+        ending = Ending(interrupted=True)
+        hash_evidence = False
+    try:
         proofs = [
-            take_after(source, proof, progress=_hashing(source, options, observer))
+            take_after(source, proof, progress=_hashing(source, observer, stop) if hash_evidence else _nothing)
             for source, proof in zip(sources, proofs, strict=True)
         ]
-        evidence = [_describe(source, proof) for source, proof in zip(sources, proofs, strict=True)]
-        return _finish(case, options, evidence, ending, key)
+    except _StoppedError:
+        ending.interrupted = True
+    observer.close()
+    return ending, proofs
 
 
-def _check_lists(job: Job) -> None:
-    """Load rules and lists once before anything is read, so that an error in them costs nothing."""
+def _check_lists(job: Job) -> tuple[str, ...]:
+    """Load rules and lists before anything is read, so that an error in them costs nothing; return the warnings."""
     load_indicators(
         [Path(path) for path in job.ioc],
         [Path(path) for path in job.known_good],
         [Path(path) for path in job.extra_sets],
     )
-    compile_rules([Path(path) for path in job.rules])
+    return compile_rules([Path(path) for path in job.rules]).warnings
 
 
 def _open(path: str) -> EvidenceSource:
@@ -143,35 +130,56 @@ def _open(path: str) -> EvidenceSource:
     return source
 
 
-def _first_existing(folder: Path) -> Path:
-    """Return the folder, or the first of its parents that is there: the case folder is made later."""
-    while not folder.exists() and not folder.parent.exists():
-        folder = folder.parent
-    return folder
+def _check_destinations(job: Job, sources: Sequence[EvidenceSource]) -> None:
+    """Refuse a case or rescue folder that cannot be used, before anything is read."""
+    case = Path(job.case_folder)
+    check_destination(case, sources)
+    if job.rescue_to is None:
+        return
+    rescue = Path(job.rescue_to)
+    if case.resolve().is_relative_to(rescue.resolve()):
+        raise RescueError(
+            _("the rescue destination {path} would hold the case folder").format(path=rescue),
+            hint=_("give another folder, or leave --rescue-to out"),
+        )
+    if rescue.parent == case and not job.resumed:
+        return  # it is made with the case
+    check_destination(rescue, sources)
+    if not job.resumed and rescue.exists() and any(rescue.iterdir()):
+        raise RescueError(_("the rescue destination %s is not empty") % rescue, hint=_("name a new folder"))
 
 
-def _take_before(sources: list[EvidenceSource], options: Options, observer: Observer) -> list[WriteProof]:
-    return [
-        take_before(source, hash_evidence=options.hash_evidence, progress=observer.hashing(source.size_bytes))
-        for source in sources
-    ]
+def _hashing(source: EvidenceSource, observer: Observer, stop: Stop) -> Callable[[int], None]:
+    """Return what is told of the bytes hashed; it ends the hashing when the user asks to stop (once more)."""
+    show, asked_before = observer.hashing(source.size_bytes), stop()
+
+    def progress(count: int) -> None:
+        show(count)
+        if stop() > asked_before:
+            raise _StoppedError
+
+    return progress
 
 
-def _hashing(source: EvidenceSource, options: Options, observer: Observer) -> Callable[[int], None]:
-    return observer.hashing(source.size_bytes if options.hash_evidence else 0)
+def _nothing(_count: int) -> None:
+    """Tell nobody of the bytes hashed: none are."""
 
 
-def _describe(source: EvidenceSource, proof: WriteProof) -> Evidence:
-    digest = proof.before.get(DIGEST_FACT)
-    sha256 = digest if isinstance(digest, str) else None
-    return msgspec.structs.replace(source.describe(), sha256=sha256, write_proof=proof)
+def _describe(sources: Sequence[EvidenceSource], proofs: Sequence[WriteProof]) -> list[Evidence]:
+    described = []
+    for source, proof in zip(sources, proofs, strict=True):
+        digest = proof.before.get(DIGEST_FACT)
+        sha256 = digest if isinstance(digest, str) else None
+        described.append(msgspec.structs.replace(source.describe(), sha256=sha256, write_proof=proof))
+    return described
 
 
-def _begin_session(case: CaseFolder, options: Options, evidence: list[Evidence]) -> None:
-    """Note the session in journal and log; when resuming, only with the same evidence."""
-    if options.resume:
+def _begin_session(case: CaseFolder, options: Options, evidence: Sequence[Evidence]) -> None:
+    """Note the session in journal and log; when resuming, only where the case can go on with this evidence."""
+    if options.job.resumed:
         drop_torn_line(case.journal)
-        _refuse_other_evidence(gather(case.journal).sessions[0], evidence)
+        check_resumable(case, options.job, evidence)
+        case.unseal()
     case.reserve()
     journal = JournalWriter(case.journal)
     journal.add(
@@ -179,167 +187,12 @@ def _begin_session(case: CaseFolder, options: Options, evidence: list[Evidence])
             case_id=options.case_id,
             examiner=options.examiner,
             notes=options.notes,
-            started_utc=_now(),
+            started_utc=now_utc(),
             command=options.command,
             job=options.job,
             evidence=tuple(evidence),
+            hash_evidence=options.hash_evidence,
         )
     )
     journal.close()
-    case.log(f"{'resumed' if options.resume else 'started'}, triage {__version__}: {' '.join(options.command)}")
-
-
-def _refuse_other_evidence(first: SessionRecord, evidence: list[Evidence]) -> None:
-    """Compare what identifies evidence: size, and for files each fact of their status."""
-    for before, now in zip(first.evidence, evidence, strict=False):
-        same_file = before.format is EvidenceFormat.DEVICE or _status(before) == _status(now)
-        if before.size_bytes != now.size_bytes or before.format is not now.format or not same_file:
-            raise EvidenceError(
-                _("{path} is not the evidence of this case any more: size or time differ").format(path=now.path),
-                hint=_("give the same evidence, or start a new case with --out"),
-            )
-    if len(first.evidence) != len(evidence):
-        raise UsageError(_("this case has {count} evidence paths; give the same").format(count=len(first.evidence)))
-
-
-def _status(evidence: Evidence) -> dict[str, str | int | bool | None]:
-    proof = evidence.write_proof
-    return {} if proof is None else {name: fact for name, fact in proof.before.items() if DIGEST_FACT not in name}
-
-
-def _run_worker(case: CaseFolder, options: Options, observer: Observer, stop: Callable[[], bool]) -> _Ending:
-    """Run workers until one ends by itself; never the same way twice into the same death."""
-    ending = _Ending()
-    restarts = Restarts(msgspec.structs.replace(options.job, resumed=options.resume))
-    board = Board.create()
-    try:
-        while restarts.job is not None:
-            board.reset()
-            code, told = _run_once(case, restarts.job, board, observer, stop, ending)
-            if code == ExitCode.OK:
-                break
-            if told is not None:
-                _settle_error(told, case, ending)
-                break
-            if ending.interrupted:
-                break
-            died = restarts.after_death(board.under_way)
-            case.log(f"the worker died (exit {code}): {died}")
-            drop_torn_line(case.journal)
-        else:
-            ending.fatal = "the worker died too often; what was not read is in the gaps"
-    finally:
-        observer.close()
-    return ending
-
-
-def _run_once(
-    case: CaseFolder, job: Job, board: Board, observer: Observer, stop: Callable[[], bool], ending: _Ending
-) -> tuple[int, WorkerError | None]:
-    """Run one worker; return its exit code and the error it told, if any."""
-    command = [sys.executable, "-m", "triage.pipeline.worker", str(board.descriptor), str(os.getpid())]
-    reserved = False
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        pass_fds=(board.descriptor,),
-        start_new_session=True,
-    ) as worker:
-        _send(worker, job)
-        while worker.poll() is None:
-            if stop() and not ending.interrupted:
-                ending.interrupted = True
-                board.ask_to_stop()
-            if not reserved and board.phase >= Phase.READING:
-                case.reserve(board.streams_total)
-                reserved = True
-            observer.look(board)
-            time.sleep(_LOOK_SECONDS)
-        answer = worker.stdout.read() if worker.stdout is not None else b""
-    told = msgspec.json.decode(answer, type=WorkerError) if answer else None
-    return worker.returncode, told
-
-
-def _send(worker: subprocess.Popen[bytes], job: Job) -> None:
-    """Hand the job over; a worker that is dead already shows in its exit code."""
-    if worker.stdin is None:
-        return
-    try:
-        worker.stdin.write(msgspec.json.encode(job))
-        worker.stdin.close()
-    except BrokenPipeError:
-        return
-
-
-def _settle_error(told: WorkerError, case: CaseFolder, ending: _Ending) -> None:
-    """Take in an error that ended the worker: it ends the run, or only the examination if anything was seen."""
-    if not gather(case.journal).enumerations:
-        case.release()
-        raise EvidenceError(told.message, hint=told.hint)
-    ending.fatal = f"{told.message} ({told.hint})" if told.hint else told.message
-    case.log(f"ended early: {ending.fatal}")
-
-
-def _finish(case: CaseFolder, options: Options, evidence: list[Evidence], ending: _Ending, key: SigningKey) -> Result:
-    """Close the bag, write the report, seal the case."""
-    case.release()
-    gathered = gather(case.journal)
-    first = gathered.sessions[0]
-    report = build_report(
-        gathered,
-        tool=Tool(name="triage", version=__version__, indicator_sets=(), libraries=_library_versions()),
-        case=CaseInfo(
-            id=first.case_id,
-            examiner=first.examiner,
-            notes=first.notes,
-            started_utc=first.started_utc,
-            finished_utc=_now(),
-            interrupted=ending.interrupted,
-            sessions=len(gathered.sessions),
-            command=first.command,
-            fatal=ending.fatal,
-        ),
-        evidence=evidence,
-        destination=None if options.job.rescue_to is None else Path(options.job.rescue_to),
-    )
-    _close_bag(case, options, gathered, first.case_id)
-    case.log(f"sealed with key {key.fingerprint}: {report.verdict.outcome.value}")
-    write_case(case.path, report, stream_digests(case.journal), key.fingerprint)
-    seal = seal_case(case.path, key, first.case_id)
-    return Result(report=report, seal=seal, folder=case.path, exit_code=exit_code(report))
-
-
-def _close_bag(case: CaseFolder, options: Options, gathered: Gathered, case_id: str) -> None:
-    if options.job.rescue_to is None:
-        return
-    destination = Path(options.job.rescue_to)
-    try:
-        write_bag(destination, gathered.rescued.values(), {"External-Identifier": case_id})
-        copy_manifests(destination, case.path / MANIFEST_FOLDER)
-    except TriageError as error:
-        case.log(f"the bag could not be closed: {error}")
-        raise
-
-
-def exit_code(report: Report) -> ExitCode:
-    """Return the exit code of the contract: the first that holds of 1, 130, 10, 3."""
-    if report.case.fatal is not None:
-        return ExitCode.FATAL
-    if report.case.interrupted:
-        return ExitCode.INTERRUPTED
-    if report.verdict.outcome is Outcome.INDICATORS_FOUND:
-        return ExitCode.INDICATORS_FOUND
-    outcomes = {} if report.rescue is None else report.rescue.by_outcome
-    unsaved = any(outcomes.get(name, 0) for name in ("failed", "incomplete", "interrupted"))
-    if report.verdict.outcome is Outcome.INCONCLUSIVE or unsaved:
-        return ExitCode.INCONCLUSIVE
-    return ExitCode.OK
-
-
-def _library_versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    case.log(f"{'resumed' if options.job.resumed else 'started'}, triage {__version__}: {' '.join(options.command)}")

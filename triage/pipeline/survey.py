@@ -24,7 +24,7 @@ from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import Reconciliation
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.pipeline.discover import FoundVolume
-from triage.pipeline.guard import guarded
+from triage.pipeline.guard import Guard
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.mft import MftTable, read_mft
 from triage.walk.paths import Paths
@@ -149,7 +149,7 @@ class Surveyor:
             data = self._read_hive(ntfs, streams, table, entry, where)
             if data is None:
                 continue
-            with guarded(where, self._note_gap):
+            with Guard(self._note_gap).at(where):
                 if kind is HiveKind.SOFTWARE:
                     softwares.append(software := parse_software(data, where))
                     self._note_gaps(software.gaps)

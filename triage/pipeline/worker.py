@@ -38,7 +38,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     board, parent = Board(int(sys.argv[1])), int(sys.argv[2])
     _die_with(parent)
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
     try:
         examine(job, board)
     except TriageError as error:

@@ -56,6 +56,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(_=_, ngettext=ngettext, words=words)
     environment.filters.update(
+        content_bytes=view.content_bytes,
         moment=words.moment,
         number=words.number,
         percent=words.percent,

@@ -10,7 +10,7 @@ from triage.model.finding import Finding
 from triage.model.gap import Gap
 from triage.model.report import Report
 from triage.model.text import _, ngettext
-from triage.report.view import count_severities, families, place, reasons
+from triage.report.view import content_bytes, count_severities, families, place, reasons
 from triage.report.words import (
     FINDING_KINDS,
     GAP_KINDS,
@@ -44,6 +44,11 @@ def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
         yield _("The run ended early: {reason}").format(reason=report.case.fatal)
     elif report.case.interrupted:
         yield _("The run was interrupted; this is what was examined until then.")
+    for evidence in report.evidence:
+        if evidence.write_proof is not None and evidence.write_proof.unchanged is False:
+            yield _("WARNING: something wrote to {path} during the run; the report tells what changed.").format(
+                path=evidence.path
+            )
     yield from _reasons(report)
     if verdict.advice:
         yield ""
@@ -85,8 +90,8 @@ def _figures(report: Report) -> Iterator[str]:
     )
     yield _("Read: {read} of {total} ({percent})").format(
         read=size(coverage.bytes_read),
-        total=size(coverage.bytes_total),
-        percent=percent(coverage.bytes_read, coverage.bytes_total),
+        total=size(content_bytes(coverage)),
+        percent=percent(coverage.bytes_read, content_bytes(coverage)),
     )
     if report.rescue is None:
         yield _("Rescued: nothing, as asked")

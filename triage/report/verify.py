@@ -31,6 +31,8 @@ from triage.report.document import load_report
 from triage.report.sshsig import NAMESPACE, fingerprint, parse_signature, parse_signer_line
 from triage.report.verify_files import Bag, Problem, Problems, Tally, check_bag, check_files
 
+_BAG_DECLARATION = "bagit.txt"
+
 
 class Signer(Struct, frozen=True, kw_only=True):
     """Who signed, and with which key: its fingerprint is to be compared with that on the paper form."""
@@ -123,21 +125,19 @@ def _check_bags(
     """Check each bag against the sealed copies of its manifests; return what is whole of the last one."""
     prefix = f"{MANIFEST_COPIES}/"
     sealed = {path.removeprefix(prefix): digest for path, digest in digests.items() if path.startswith(prefix)}
-    bags = [Bag(folder=folder / BAG, label=f"{BAG}/", copies=folder / MANIFEST_COPIES)]
-    if not bags[0].folder.is_dir():
-        bags.clear()
-    elsewhere = given if given is not None else _destination(folder)
-    if elsewhere is not None and (given is not None or not bags):
-        bags.append(Bag(folder=elsewhere, label=f"{elsewhere}/", copies=folder / MANIFEST_COPIES))
-    if not bags and sealed:
-        problems.add(BAG, _("the bag was not found: say where it is with --bag DIR"))
+    copies, in_case = folder / MANIFEST_COPIES, folder / BAG
     tally = Tally()
-    for bag in bags:
-        if (bag.folder / "bagit.txt").is_file() or bag.label == f"{BAG}/":
-            tally = check_bag(bag, sealed, problems, on_bytes)
-        else:
-            problems.add(bag.label, _("the bag was not found: say where it is with --bag DIR"))
-    return tally
+    if in_case.is_dir():
+        tally = check_bag(Bag(folder=in_case, label=f"{BAG}/", copies=copies), sealed, problems, on_bytes)
+        elsewhere = given
+    else:
+        elsewhere = given or _destination(folder) or (in_case if sealed else None)
+    if elsewhere is None:
+        return tally
+    if not (elsewhere / _BAG_DECLARATION).is_file():
+        problems.add(str(elsewhere), _("the bag was not found: say where it is with --bag DIR"))
+        return tally
+    return check_bag(Bag(folder=elsewhere, label=f"{elsewhere}/", copies=copies), sealed, problems, on_bytes)
 
 
 def _destination(folder: Path) -> Path | None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from triage.model.entry import StreamState
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap, Where
-from triage.model.report import Reconciliation, Report
+from triage.model.report import Coverage, Reconciliation, Report
 
 ROWS_SHOWN = 200
 _WEIGHT = {Severity.HIGH: 0, Severity.MEDIUM: 1, Severity.LOW: 2}
@@ -131,3 +132,8 @@ def _group(kind: FindingKind, members: Sequence[Finding]) -> FindingGroup:
 
 def _weight(finding: Finding) -> tuple[int, bool]:
     return _WEIGHT[finding.severity], finding.deleted
+
+
+def content_bytes(coverage: Coverage) -> int:
+    """Return how much content there was to read: all but the holes of the file system's own sparse streams."""
+    return coverage.bytes_total - coverage.bytes_by_state.get(StreamState.SPARSE_SYSTEM, 0)

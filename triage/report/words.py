@@ -41,6 +41,7 @@ FINDING_KINDS: Mapping[str, str] = {
 }
 GAP_KINDS: Mapping[str, str] = {
     GapKind.EVIDENCE_TRUNCATED: N_("evidence shorter than it should be"),
+    GapKind.EVIDENCE_CHANGED: N_("evidence changed during the run"),
     GapKind.PARTITION_TABLE: N_("partition table damaged"),
     GapKind.VOLUME_NOT_EXAMINED: N_("volume not examined"),
     GapKind.BOOT_SECTOR: N_("boot sector damaged"),

@@ -40,9 +40,7 @@ def write_bag(destination: Path, records: Iterable[RescuedFile], info: Mapping[s
         (destination / PAYLOAD).mkdir(parents=True, exist_ok=True)
         tags = {name: _replace(destination / name, [text.encode("utf-8")]) for name, text in files.items()}
         tags[NAME_MAP] = _replace(destination / NAME_MAP, _mapped_lines(destination, saved))
-        _replace(
-            destination / _TAG_MANIFEST, [_line(tags[name], name).encode("utf-8") for name in sorted(tags)]
-        )
+        _replace(destination / _TAG_MANIFEST, [_line(tags[name], name).encode("utf-8") for name in sorted(tags)])
         _sync(destination)
     except OSError as error:
         raise destination_error(destination, error) from error
@@ -56,9 +54,7 @@ def copy_manifests(destination: Path, folder: Path) -> None:
             _replace(folder / name, [(destination / name).read_bytes()])
         _sync(folder)
     except OSError as error:
-        raise RescueError(
-            _("the bag's manifests cannot be copied to %s: %s") % (folder, error.strerror)
-        ) from error
+        raise RescueError(_("the bag's manifests cannot be copied to %s: %s") % (folder, error.strerror)) from error
 
 
 def _line(sha256: str, path: str) -> str:

@@ -29,11 +29,14 @@ from triage.rescue.filesystem import FileSystem, rename_without_replacing
 from triage.rescue.namemap import NAME_MAP, MappedName, encode_line, map_name
 from triage.rescue.names import BagNames
 from triage.rescue.reread import digests_from_device
-from triage.rescue.staging import Staging
+from triage.rescue.staging import Staging, discard
 
 _ENDING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOTCONN, errno.ENODEV})
 _READS_DIFFERENTLY = "reads back differently from the destination than it was written"
 _NOT_DURABLE = "the destination did not make it durable"
+# The manifest and the name map as written anew are together no longer than twice the name map.
+_TAGS_TO_MAP = 2
+_LINE_BYTES = 1024
 _NO_ROOM_FOR_NAMES = "no room at the destination for its name"
 
 
@@ -85,7 +88,6 @@ class Committer:
         self._due = 0.0
         self._closing = False
         self._unsettled: list[MappedName] = []
-        self._files = 0
         self._folders: set[Path] = set()
         self._change = threading.Condition()
         self._map = os.open(bag / NAME_MAP, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -120,7 +122,10 @@ class Committer:
             self._closing = True
             self._change.notify_all()
         self._executor.shutdown()
-        os.close(self._map)
+        try:
+            os.close(self._map)
+        except OSError as error:
+            self.fail(destination_error(self._bag, error))
         self._work.result()
 
     def _ended(self, _work: Future[None]) -> None:
@@ -171,10 +176,10 @@ class Committer:
 
     def _prepare(self, lines: Sequence[MappedName]) -> bool:
         """Write the lines of a batch, and keep back space for what the bag will say of it."""
-        self._files += len(lines)
         try:
             if self.error is None:
-                self._staging.reserve(self._files)
+                map_bytes = os.lseek(self._map, 0, os.SEEK_END) + _LINE_BYTES * len(lines)
+                self._staging.reserve(_TAGS_TO_MAP * map_bytes)
         except OSError as error:
             self.fail(destination_error(self._bag, error))  # which frees the space, so that the lines may fit
         try:
@@ -226,9 +231,7 @@ class Committer:
             except OSError as error:
                 if error.errno in _ENDING:
                     self.fail(destination_error(self._bag, error))
-                self._refuse(
-                    [(pending.part, line)], f"cannot be given a name: {refused.strerror}, {error.strerror}"
-                )
+                self._refuse([(pending.part, line)], f"cannot be given a name: {refused.strerror}, {error.strerror}")
                 return
         self._unsettled.append(line)
 
@@ -242,16 +245,12 @@ class Committer:
     def _refuse(self, copies: Iterable[tuple[Path, MappedName]], detail: str) -> None:
         """Remove copies that are not safe and report them as failed."""
         for path, line in copies:
-            path.unlink(missing_ok=True)
-            self._report(
-                replace(line.record, outcome=RescueOutcome.FAILED, bag_path="", sha256="", detail=detail)
-            )
+            discard(path)
+            self._report(replace(line.record, outcome=RescueOutcome.FAILED, bag_path="", sha256="", detail=detail))
 
     def _mapped(self, pending: Pending, bag_path: str) -> MappedName:
         subject = pending.subject
-        return map_name(
-            subject, bag_path, pending.size_bytes, pending.sha256, pending.outcome, pending.detail
-        )
+        return map_name(subject, bag_path, pending.size_bytes, pending.sha256, pending.outcome, pending.detail)
 
 
 def destination_error(bag: Path, error: OSError) -> RescueError:

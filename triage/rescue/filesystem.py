@@ -20,8 +20,9 @@ _AT_FDCWD = -100
 _FAT_MAX_FILE_BYTES = 2**32 - 1
 _FAT_TYPES = frozenset({"vfat", "msdos"})
 _DEVICE_FUSE = "fuseblk"
+_MEMORY_TYPES = frozenset({"tmpfs", "ramfs"})
 _SYNC_EACH_PREFIXES = ("fuse", "cifs", "smb3", "9p")
-_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -29,8 +30,10 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 class FileSystem:
     """The file system that an existing folder lies on.
 
-    Hold one from before the first write: syncfs reports a failed write-back to descriptors that were open
-    then.
+    `type` is as in /proc/self/mountinfo, `max_file_bytes` None where there is no limit to speak of.
+    `reads_from_device` is False where a file cannot be read past all caches: in memory, over a network, by
+    some FUSE drivers. Hold one from before the first write: syncfs reports a failed write-back to descriptors
+    that were open then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,6 +43,8 @@ class FileSystem:
         self.max_file_bytes = _FAT_MAX_FILE_BYTES if self.type in _FAT_TYPES else None
         self._sync_each = self.type != _DEVICE_FUSE and self.type.startswith(_SYNC_EACH_PREFIXES)
         self._driver_device = _open_block_device(device) if self.type == _DEVICE_FUSE else None
+        unreachable = self._sync_each or self.type in _MEMORY_TYPES
+        self.reads_from_device = not unreachable and (self.type != _DEVICE_FUSE or self._driver_device is not None)
 
     def sync(self, new_files: Iterable[Path]) -> None:
         """Make durable all that was written, `new_files` too; OSError where the device did not take it."""
@@ -63,15 +68,17 @@ class FileSystem:
 
 
 def rename_without_replacing(source: Path, target: Path) -> None:
-    """Rename; FileExistsError where `target` exists, an atomic check where the file system has one."""
+    """Rename; FileExistsError where `target` exists, checked by the kernel.
+
+    A file system without the flag refuses it only after the kernel saw that `target` is free; what could
+    appear there in between is not ours, as one rescue owns the bag.
+    """
     arguments = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
     if _libc.renameat2(*arguments) == 0:
         return
     number = ctypes.get_errno()
     if number not in _NOT_SUPPORTED:
         raise OSError(number, os.strerror(number), str(target))
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
 
 

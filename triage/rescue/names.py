@@ -54,9 +54,7 @@ class BagNames:
     def place_plainly(self, subject: Subject) -> str:
         """Return a bag path of ASCII alone, for a destination that refuses the name of `place`."""
         _, dot, extension = subject.path.rpartition("/")[2].rpartition(".")
-        ending = (
-            dot + extension if extension.isascii() and extension.isalnum() and len(extension) <= 8 else ""
-        )
+        ending = dot + extension if extension.isascii() and extension.isalnum() and len(extension) <= 8 else ""
         place = self._free(self._folder(f"{subject.volume}/renamed"), f"mft-{subject.mft_entry}{ending}")
         return f"{PAYLOAD}/{place}"
 

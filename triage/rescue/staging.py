@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,6 @@ STAGING: Final = ".rescue-staging"
 _PART = ".part"
 _RESERVE = "reserve"
 _RESERVE_BYTES = 1024 * 1024
-_RESERVE_BYTES_FOR_FILE = 1024
 
 
 class Staging:
@@ -39,24 +39,32 @@ class Staging:
         """Return a path for a new file; safe to call from several threads."""
         return self._folder / f"{next(self._numbers)}{_PART}"
 
-    def reserve(self, files: int) -> None:
-        """Keep back the space that the manifests of so many files take."""
+    def reserve(self, length_bytes: int) -> None:
+        """Keep back this much, and what small files and folders take."""
         descriptor = os.open(self._folder / _RESERVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, _RESERVE_BYTES + files * _RESERVE_BYTES_FOR_FILE)
+            os.posix_fallocate(descriptor, 0, _RESERVE_BYTES + length_bytes)
         finally:
             os.close(descriptor)
 
     def release(self) -> None:
         """Give the reserved space back."""
-        (self._folder / _RESERVE).unlink(missing_ok=True)
+        discard(self._folder / _RESERVE)
 
     def close(self) -> None:
         """Remove the folder with all that was not committed, and let go of it."""
-        self._clear()
-        self._folder.rmdir()
-        os.close(self._lock)
+        try:
+            self._clear()
+            self._folder.rmdir()
+        finally:
+            os.close(self._lock)
 
     def _clear(self) -> None:
         for left_over in self._folder.iterdir():
             left_over.unlink()
+
+
+def discard(path: Path) -> None:
+    """Remove a file; on a destination that no longer lets it be removed, that is left to the next rescue into it."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

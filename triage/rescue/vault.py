@@ -12,6 +12,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,7 @@ from triage.rescue.filesystem import FileSystem
 from triage.rescue.namemap import MappedName, drop_torn_line, read_lines, shown_path
 from triage.rescue.names import PAYLOAD, BagNames
 from triage.rescue.reread import digests_from_device
-from triage.rescue.staging import Staging
+from triage.rescue.staging import Staging, discard
 
 _OUTCOMES: Final = {
     ContentJudgement.PLAIN: RescueOutcome.RESCUED,
@@ -88,15 +89,21 @@ class Vault:
         """What made the destination unusable; None while it can be written."""
         return self._committer.error
 
-    def open(self, subject: Subject) -> Copy | None:
-        """Begin a copy; None where there is none to make: done in an earlier session or, reported now, too
-        large.
+    @property
+    def reads_back_from_device(self) -> bool:
+        """False where the destination's file system leaves no way past its caches: copies are compared there too."""
+        return self._filesystem.reads_from_device
 
-        RescueError where the destination can no longer be written.
+    def open(self, subject: Subject) -> Copy | None:
+        """Begin a copy; None where there is none to make.
+
+        That is where it was made in an earlier session, or where it is too large for the destination's file
+        system (reported). RescueError, reported too, where the destination can no longer be written.
         """
         if _key(subject) in self._done:
             return None
         if self._committer.error is not None:
+            self.record(subject, RescueOutcome.FAILED, "the destination could no longer be written")
             raise self._committer.error
         if self._max_file_bytes is not None and subject.size_bytes > self._max_file_bytes:
             limit = f"the destination's file system takes no file over {self._max_file_bytes} bytes"
@@ -125,8 +132,7 @@ class Vault:
         try:
             self._committer.close()
         finally:
-            self._staging.close()
-            self._filesystem.close()
+            self._let_go()
         if self._committer.error is not None:
             raise self._committer.error
 
@@ -138,6 +144,14 @@ class Vault:
         """Make `error` the end of the rescue (for `Copy`); return it in words."""
         self._committer.fail(destination_error(self.destination, error))
         return self._committer.error or destination_error(self.destination, error)
+
+    def _let_go(self) -> None:
+        try:
+            self._staging.close()
+        except OSError as error:
+            self.fail(error)
+        finally:
+            self._filesystem.close()
 
     def _report(self, record: RescuedFile) -> None:
         with self._lock:
@@ -189,7 +203,7 @@ class Copy:
         self._written_bytes = 0
         self._descriptor: int | None = None
         try:
-            self._descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except OSError as error:
             self._give_up(error)
 
@@ -232,12 +246,9 @@ class Copy:
 
     def abandon(self, outcome: RescueOutcome, detail: str = "") -> None:
         """End the copy, remove what was written of it and report `outcome`."""
-        if self._descriptor is None:
-            return
-        os.close(self._descriptor)
-        self._descriptor = None
-        self._part.unlink(missing_ok=True)
-        self._vault.record(self._subject, outcome, detail)
+        if self._descriptor is not None:
+            self._drop()
+            self._vault.record(self._subject, outcome, detail)
 
     def _close(self) -> bool:
         """Set the times and close; False where the copy has ended already."""
@@ -255,14 +266,20 @@ class Copy:
             os.close(descriptor)
         except OSError as error:
             self._give_up(error)
+            return False
         return True
+
+    def _drop(self) -> None:
+        """Close and remove what was written; on a destination that is gone, closing fails as well."""
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
+        discard(self._part)
 
     def _give_up(self, error: OSError) -> None:
         """End the copy after a failed write; unless the file is too large, it is the end of the rescue."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        self._part.unlink(missing_ok=True)
+        self._drop()
         reason = error.strerror or type(error).__name__
         self._vault.record(self._subject, RescueOutcome.FAILED, f"cannot be written to the destination: {reason}")
         if error.errno != errno.EFBIG:

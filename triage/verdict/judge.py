@@ -5,13 +5,14 @@ Three outcomes. Findings of low severity alone are no infection; an open materia
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from triage.model.finding import Finding, Severity
 from triage.model.gap import Gap
 from triage.model.text import N_
 from triage.model.verdict import Outcome, Stage, Verdict
-from triage.verdict.stage import STAGE_NAMES, reached
+from triage.verdict.stage import STAGE_NAMES, reached, stage_of
 
 _REASONS_NAMED = 50
 _WEIGHT = {Severity.HIGH: 0, Severity.MEDIUM: 1, Severity.LOW: 2}
@@ -81,14 +82,26 @@ def judge(findings: Sequence[Finding], gaps: Sequence[Gap]) -> Verdict:
     carrying = [finding for finding in findings if finding.severity is not Severity.LOW]
     if carrying:
         stage = reached(carrying)
-        worst = sorted(carrying, key=lambda finding: (_WEIGHT[finding.severity], finding.deleted, finding.id))
-        reasons = tuple(finding.id for finding in worst[:_REASONS_NAMED])
+        reasons = tuple(finding.id for finding in _by_weight(carrying)[:_REASONS_NAMED])
         advice = _UNSTAGED if stage is None else _ADVICE[stage]
         return _verdict(Outcome.INDICATORS_FOUND, stage, reasons, advice)
     material = [gap.id for gap in gaps if gap.material]
     if material:
         return _verdict(Outcome.INCONCLUSIVE, None, tuple(material[:_REASONS_NAMED]), _INCONCLUSIVE)
     return _verdict(Outcome.NO_KNOWN_INDICATORS, Stage.NONE, (), _NOTHING)
+
+
+def _by_weight(findings: Sequence[Finding]) -> list[Finding]:
+    """Order findings as reasons: the worst first, and one of each sort before the second of any."""
+    seen: Counter[tuple[str, str]] = Counter()
+    ranked: list[tuple[int, bool, int, int, Finding]] = []
+    for finding in findings:
+        sort = (finding.kind, finding.indicator)
+        stage = stage_of(finding) or Stage.NONE
+        ranked.append((_WEIGHT[finding.severity], finding.deleted, seen[sort], -stage, finding))
+        seen[sort] += 1
+    ranked.sort(key=lambda row: (*row[:4], row[4].id))
+    return [row[4] for row in ranked]
 
 
 def _verdict(outcome: Outcome, stage: Stage | None, reasons: tuple[str, ...], advice: tuple[str, ...]) -> Verdict:

@@ -14,6 +14,7 @@ from triage.model.gap import Gap, GapKind
 
 MATERIAL: dict[GapKind, bool] = {
     GapKind.EVIDENCE_TRUNCATED: True,
+    GapKind.EVIDENCE_CHANGED: True,  # what was read may not be what is there
     GapKind.PARTITION_TABLE: True,
     GapKind.VOLUME_NOT_EXAMINED: True,
     GapKind.BOOT_SECTOR: True,

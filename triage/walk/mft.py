@@ -57,10 +57,10 @@ class Entries:
     def times(self, entry: int) -> FileTimes:
         """Return the times of an entry's `$STANDARD_INFORMATION`."""
         return FileTimes(
-            int(self.created[entry]),
-            int(self.modified[entry]),
-            int(self.changed[entry]),
-            int(self.accessed[entry]),
+            self.created.item(entry),
+            self.modified.item(entry),
+            self.changed.item(entry),
+            self.accessed.item(entry),
         )
 
 

@@ -22,14 +22,18 @@ _UNREAD_GAPS = {
 
 
 class Window:
-    """A stretch of a stream in the reader's buffer; `view[fresh:]` is new, the rest repeats the window before."""
+    """A stretch of a stream in the reader's buffer; `view[fresh:]` is new, the rest repeats the window before.
 
-    __slots__ = ("fresh", "offset_bytes", "view")
+    After the one that `is_last` there is nothing more to read, and the reader's account of the stream is complete.
+    """
 
-    def __init__(self, view: memoryview, offset_bytes: int, fresh: int) -> None:
+    __slots__ = ("fresh", "is_last", "offset_bytes", "view")
+
+    def __init__(self, view: memoryview, offset_bytes: int, fresh: int, *, is_last: bool) -> None:
         self.view = view
         self.offset_bytes = offset_bytes
         self.fresh = fresh
+        self.is_last = is_last
 
 
 class StreamReader:
@@ -80,7 +84,7 @@ class StreamReader:
             self.state = StreamState.PARTIAL
             return
         self.bytes_read = size
-        yield Window(memoryview(value), 0, 0)
+        yield Window(memoryview(value), 0, 0, is_last=True)
 
     def _extents(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
         reader = ExtentReader(volume.source, plan.extents)
@@ -89,12 +93,18 @@ class StreamReader:
         while position < size:
             length = min(len(self._buffer) - fresh, size - position)
             reader.read_into(position, self._buffer[fresh : fresh + length])
-            yield Window(self._buffer[: fresh + length], position - fresh, fresh)
+            view, offset = self._buffer[: fresh + length], position - fresh
             position += length
-            fresh = self._keep_tail(fresh + length) if position < size else 0
-        self.bad_ranges = reader.bad_ranges
-        self.bytes_read = size - sum(bad.length_bytes for bad in reader.bad_ranges)
-        if reader.bad_ranges:
+            is_last = position >= size
+            if is_last:
+                self._settle(size, reader.bad_ranges)
+            yield Window(view, offset, fresh, is_last=is_last)
+            fresh = self._keep_tail(fresh + length)
+
+    def _settle(self, size_bytes: int, bad_ranges: list[BadRange]) -> None:
+        self.bad_ranges = bad_ranges
+        self.bytes_read = size_bytes - sum(bad.length_bytes for bad in bad_ranges)
+        if bad_ranges:
             self.state = StreamState.PARTIAL
 
     def _decoded(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
@@ -109,12 +119,13 @@ class StreamReader:
                 known = max(min(subject.initialized_bytes - position, len(taken)), 0)
                 self._buffer[fresh : fresh + known] = taken[:known]
                 self._buffer[fresh + known : fresh + len(taken)] = bytes(len(taken) - known)
-                yield Window(self._buffer[: fresh + len(taken)], position - fresh, fresh)
+                view, offset = self._buffer[: fresh + len(taken)], position - fresh
                 position += len(taken)
-                fresh = self._keep_tail(fresh + len(taken)) if position < size else 0
+                self.bytes_read = position
+                yield Window(view, offset, fresh, is_last=position >= size)
+                fresh = self._keep_tail(fresh + len(taken))
         except VolumeError as error:
             self.reason = f"{subject.form.value} stream not decoded: {error}"
-        self.bytes_read = position
         if position < size:
             self.state = StreamState.NOT_DECODABLE if position == 0 else StreamState.PARTIAL
             self.reason = self.reason or f"{subject.form.value} stream ends after {position} of {size} bytes"

@@ -63,10 +63,10 @@ class Streams:
     def name(self, head: int) -> str:
         """Return the stream's name, "" for the unnamed one."""
         rows = self._table.streams
-        length = int(rows.name_length[head])
+        length = rows.name_length.item(head)
         if length == 0:
             return ""
-        start = int(rows.name_offset[head])
+        start = rows.name_offset.item(head)
         return rows.names[start : start + length].decode("utf-16-le", "surrogatepass")
 
     def heads_of(self, entry: int) -> list[int]:
@@ -92,7 +92,7 @@ class Streams:
         if state is not None:
             return StreamPlan(subject=subject, extents=[], unread=state, reason=reason)
         if rows.resident[head]:
-            return StreamPlan(subject=subject, extents=[], resident_offset=int(rows.pairs_offset[head]))
+            return StreamPlan(subject=subject, extents=[], resident_offset=rows.pairs_offset.item(head))
         if subject.form is StreamForm.LZNT1:
             return StreamPlan(subject=subject, extents=[], through_tsk=True)
         try:
@@ -104,29 +104,29 @@ class Streams:
 
     def _subject(self, head: int) -> Subject:
         rows, entries = self._table.streams, self._table.entries
-        entry = int(rows.owner[head])
+        entry = rows.owner.item(head)
         paths = self._paths.of(entry)
         name = self.name(head)
-        tag = int(entries.reparse_tag[entry])
+        tag = entries.reparse_tag.item(entry)
         return Subject(
             volume=self.volume.id,
             mft_entry=entry,
-            sequence=int(entries.sequence[entry]),
-            attribute_id=int(rows.attribute_id[head]),
+            sequence=entries.sequence.item(entry),
+            attribute_id=rows.attribute_id.item(head),
             path=paths[0],
             other_paths=tuple(paths[1:]),
             stream=name,
-            size_bytes=int(rows.size_bytes[head]),
-            initialized_bytes=int(rows.initialized_bytes[head]),
+            size_bytes=rows.size_bytes.item(head),
+            initialized_bytes=rows.initialized_bytes.item(head),
             form=self._form(head, name, tag),
-            dos_attributes=int(entries.dos_attributes[entry]),
+            dos_attributes=entries.dos_attributes.item(entry),
             reparse_tag=tag,
             si=entries.times(entry),
         )
 
     def _form(self, head: int, name: str, tag: int) -> StreamForm:
         rows = self._table.streams
-        flags = int(rows.flags[head])
+        flags = rows.flags.item(head)
         if flags & ATTRIBUTE_ENCRYPTED:
             return StreamForm.EFS
         if tag == REPARSE_WOF and not name:
@@ -168,13 +168,13 @@ class Streams:
         """Return the stream's whole run list, continued from its later pieces where it has some."""
         rows = self._table.streams
         runs = self._decode(head)
-        owner = int(rows.owner[head])
+        owner = rows.owner.item(head)
         if owner not in self._continued:
             return runs
         row = head + 1
         while row < len(rows.owner) and rows.owner[row] == owner:
             if not rows.head[row] and self.name(row) == self.name(head):
-                if int(rows.start_vcn[row]) != count_clusters(runs):
+                if rows.start_vcn.item(row) != count_clusters(runs):
                     break  # a piece is missing: what is not covered is reported when the stream is read
                 runs = runs + self._decode(row)
             row += 1
@@ -182,5 +182,5 @@ class Streams:
 
     def _decode(self, row: int) -> list[Run]:
         rows = self._table.streams
-        start = int(rows.pairs_offset[row])
-        return decode_runs(rows.pairs[start : start + int(rows.pairs_length[row])])
+        start = rows.pairs_offset.item(row)
+        return decode_runs(rows.pairs[start : start + rows.pairs_length.item(row)])

@@ -1,0 +1,134 @@
+"""`python -m tests.bench FOLDER`: builds its volumes in FOLDER, runs A and B alternately, prints ratios. Needs root.
+
+Programs of Debian: ntfs-3g, sleuthkit, hashdeep, yara. About 15 GB of disk and 6 GB of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench.floor import Floor
+from tests.bench.measure import Measured, alternate, drop_caches, ratios, run
+from tests.bench.volumes import build_entries, build_files, mounted
+from triage.examiners.yara_rules import OWN_RULES
+
+FILES = 60_000
+FILES_BYTES = 4_800_000_000
+
+
+class Bench:
+    """The measurements; each prints its lines."""
+
+    def __init__(self, folder: Path, runs: int, files: int, files_bytes: int) -> None:
+        self._folder = folder
+        self._runs = runs
+        self._image = folder / "files.img"
+        self._files = files
+        self._files_bytes = files_bytes
+        self._case = folder / "case"
+        self._rules = folder / "all.yar"
+        self._triage = Path(sys.executable).with_name("triage")
+
+    def enumeration(self) -> None:
+        """(a) Enumeration against `fls -r`, and whether it is linear."""
+        images = {count: self._folder / f"entries-{count}.img" for count in (100_000, 200_000)}
+        mixed = self._folder / "entries-110000.img"
+        build_entries(mixed, 100_000, 10_000)
+        for count, image in images.items():
+            build_entries(image, count)
+        pairs = alternate(self._runs, lambda: run(["fls", "-r", mixed]).seconds, lambda: self._enumerate(mixed))
+        print(f"(a) fls -r / enumeration, 110,000 entries: {ratios(pairs)}")
+        pairs = alternate(
+            self._runs, lambda: self._enumerate(images[200_000]), lambda: self._enumerate(images[100_000])
+        )
+        print(f"(a) enumeration, 200,000 / 100,000 entries: {ratios(pairs)}")
+
+    def cold(self) -> None:
+        """(b) The whole job from a cold cache against the chain of tools that does the same."""
+        build_files(self._image, self._files, self._files_bytes)
+        rules = sorted(OWN_RULES.glob("*.yar"))
+        self._rules.write_text("".join(f'include "{rule.resolve()}"\n' for rule in rules))
+        pairs = alternate(self._runs, lambda: self._chain(rescue=False), lambda: self._run_cold("--no-rescue"))
+        print(f"(b) chain / triage, no rescue, cold: {ratios(pairs)}")
+        pairs = alternate(self._runs, lambda: self._chain(rescue=True), self._run_cold)
+        print(f"(b) chain / triage, with rescue, cold: {ratios(pairs)}")
+
+    def warm(self) -> None:
+        """(c) The whole job from a warm cache against the compute floor, and (d) its peak of memory."""
+        build_files(self._image, self._files, self._files_bytes)
+        floor = Floor(self._image)
+        peaks: list[int] = []
+        self._read_once()
+
+        def job() -> float:
+            measured = self._run("--no-rescue")
+            peaks.append(measured.peak_bytes)
+            return measured.seconds
+
+        job()
+        pairs = alternate(self._runs, job, floor.seconds)
+        print(f"(c) triage / compute floor, warm, no rescue, {floor.bytes / 1e9:.2f} GB: {ratios(pairs)}")
+        for seconds in pairs:
+            print(f"    {seconds[0]:.1f} s against {seconds[1]:.1f} s")
+        print(f"(d) peak memory of all processes: {max(peaks) / 1e6:.0f} MB")
+        peaks.append(self._run().peak_bytes)
+        print(f"(d) the same with rescue: {peaks[-1] / 1e6:.0f} MB")
+
+    def _enumerate(self, image: Path) -> float:
+        return run([sys.executable, "-m", "tests.bench.enumerate", image]).seconds
+
+    def _run(self, *options: str) -> Measured:
+        shutil.rmtree(self._case, ignore_errors=True)
+        return run([self._triage, "run", self._image, "--out", self._case, "--quiet", *options])
+
+    def _run_cold(self, *options: str) -> float:
+        shutil.rmtree(self._case, ignore_errors=True)
+        drop_caches()
+        return self._run(*options).seconds
+
+    def _chain(self, *, rescue: bool) -> float:
+        """What a user would chain; each tool from a cold cache, as each is run for itself."""
+        saved = self._folder / "saved"
+        shutil.rmtree(saved, ignore_errors=True)
+        seconds = self._on_mount(lambda root: run(["hashdeep", "-c", "md5,sha256", "-r", root]).seconds)
+        seconds += self._on_mount(lambda root: run(["yara", "-r", "-p", "2", self._rules, root]).seconds)
+        if rescue:
+            seconds += self._on_mount(
+                lambda root: run(["cp", "-a", root / "Users", saved]).seconds + run(["sync"]).seconds
+            )
+            shutil.rmtree(saved)
+        return seconds
+
+    def _on_mount(self, work: Callable[[Path], float]) -> float:
+        drop_caches()
+        with mounted(self._image, "ro") as root:
+            return work(root)
+
+    def _read_once(self) -> None:
+        subprocess.run(["cat", self._image], check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", choices=("enumeration", "cold", "warm"), action="append")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--files", type=int, default=FILES)
+    parser.add_argument("--bytes", type=int, default=FILES_BYTES)
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("needs root: to mount and to drop caches")
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    bench = Bench(arguments.folder.absolute(), arguments.runs, arguments.files, arguments.bytes)
+    for name in arguments.only or ("enumeration", "cold", "warm"):
+        {"enumeration": bench.enumeration, "cold": bench.cold, "warm": bench.warm}[name]()
+
+
+main()

@@ -1,0 +1,163 @@
+"""Watches the worker: starts it, shows how it goes on, starts another one when it died, ends it when asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from triage.model.errors import EvidenceError, ExitCode, ReportError
+from triage.model.text import _
+from triage.pipeline.assemble import gather
+from triage.pipeline.board import Board, Phase
+from triage.pipeline.case_folder import CaseFolder
+from triage.pipeline.job import Job
+from triage.pipeline.journal import drop_torn_line
+from triage.pipeline.restart import Restarts
+from triage.pipeline.worker import WorkerError
+
+_LOOK_SECONDS = 0.1
+_LAST_WORDS_BYTES = 4096
+
+Stop = Callable[[], int]
+"""Says how many times the user has asked to stop: once to end after what is under way, twice to end at once."""
+
+
+class Observer:
+    """Sees how a run goes on; the terminal's progress bar is one. This one looks away."""
+
+    def look(self, board: Board) -> None:
+        """Look at the board, several times a second."""
+
+    def hashing(self, total_bytes: int) -> Callable[[int], None]:
+        """Return what is told of the bytes hashed for `--hash-evidence`."""
+        del total_bytes
+        return lambda _count: None
+
+    def warn(self, text: str) -> None:
+        """Take in what the user should know at once; it stands in the case's log too."""
+
+    def close(self) -> None:
+        """The worker, or the hashing, has ended."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a session ended. `torn`: the worker was cut off, so that journal and bag were not closed by it."""
+
+    interrupted: bool = False
+    fatal: str | None = None
+    torn: bool = False
+
+
+def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> Ending:
+    """Run workers until one ends by itself; never the same way twice into the same death.
+
+    Raises `EvidenceError` where the worker refused a new case's evidence before it had seen a volume.
+    """
+    ending = Ending()
+    restarts = Restarts(job)
+    board = Board.create()
+    try:
+        while restarts.job is not None:
+            board.reset()
+            code, told, last_words = _run_once(case, restarts.job, board, observer, stop, ending)
+            ending.torn = code != ExitCode.OK
+            if told is not None:
+                _settle_error(told, case, job, ending)
+                break
+            if code == ExitCode.OK or ending.interrupted or ending.fatal is not None:
+                break
+            decided = restarts.after_death(board.under_way)
+            case.log(f"the worker died (exit {code}): {decided}; {last_words}")
+            drop_torn_line(case.journal)
+        else:
+            ending.fatal = "the worker died too often; what was not read is in the gaps"
+    finally:
+        observer.close()
+        board.close()
+    return ending
+
+
+def _run_once(
+    case: CaseFolder, job: Job, board: Board, observer: Observer, stop: Stop, ending: Ending
+) -> tuple[int, WorkerError | None, str]:
+    """Run one worker; return its exit code, the error it told, if any, and its last line on standard error."""
+    command = [sys.executable, "-m", "triage.pipeline.worker", str(board.descriptor), str(os.getpid())]
+    reserved = False
+    with (
+        os.fdopen(os.memfd_create("triage-worker-errors"), "w+b") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            pass_fds=(board.descriptor,),
+            start_new_session=True,
+        ) as worker,
+    ):
+        _send(worker, job)
+        while worker.poll() is None:
+            _pass_on(stop(), worker, board, observer, ending)
+            if not reserved and board.phase >= Phase.READING:
+                reserved = True
+                _reserve(case, board, ending)
+            observer.look(board)
+            time.sleep(_LOOK_SECONDS)
+        answer = worker.stdout.read() if worker.stdout is not None else b""
+        last_words = _last_line(errors.fileno())
+    told = msgspec.json.decode(answer, type=WorkerError) if answer else None
+    return worker.returncode, told, last_words
+
+
+def _pass_on(asked: int, worker: subprocess.Popen[bytes], board: Board, observer: Observer, ending: Ending) -> None:
+    """Ask the worker to stop, or end it: what it has not written by then is read again after `--resume`."""
+    if asked > 0 and not ending.interrupted:
+        ending.interrupted = True
+        board.ask_to_stop()
+        observer.warn(_("stopping after what is under way; once more ends it at once"))
+    if asked > 1:
+        worker.kill()
+
+
+def _reserve(case: CaseFolder, board: Board, ending: Ending) -> None:
+    """Set space aside for a report of so many streams; where there is none, the job ends."""
+    try:
+        case.reserve(board.streams_total)
+    except ReportError as error:
+        ending.fatal = str(error)
+        board.ask_to_stop()
+
+
+def _send(worker: subprocess.Popen[bytes], job: Job) -> None:
+    """Hand the job over; a worker that is dead already shows in its exit code."""
+    if worker.stdin is None:
+        return
+    try:
+        # Paths are bytes to the kernel: in Python's form they may hold what only ASCII with escapes can carry.
+        worker.stdin.write(json.dumps(msgspec.to_builtins(job)).encode("ascii"))
+        worker.stdin.close()
+    except BrokenPipeError:
+        return
+
+
+def _last_line(descriptor: int) -> str:
+    """Return the last line that the worker wrote on standard error: of a fault, the one that names it."""
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, _LAST_WORDS_BYTES, max(size - _LAST_WORDS_BYTES, 0))
+    lines = tail.decode("utf-8", "replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _settle_error(told: WorkerError, case: CaseFolder, job: Job, ending: Ending) -> None:
+    """Take in an error that ended the worker: of a case with nothing in it that is all, else it is sealed."""
+    if not job.resumed and not gather(case.journal).volumes:
+        raise EvidenceError(told.message, hint=told.hint)
+    ending.fatal = ending.fatal or (f"{told.message} ({told.hint})" if told.hint else told.message)
+    case.log(f"ended early: {ending.fatal}")
