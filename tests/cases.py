@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from msgspec import Struct
 
 from tests.lab.disk import BuiltDisk
@@ -23,6 +24,9 @@ from triage.pipeline.journal import JOURNAL_NAME, RescueRecord, StreamRecord, re
 from triage.pipeline.supervise import Observer, Options, exit_code, supervise
 from triage.report.document import load_report
 from triage.report.seal import SigningKey
+from triage.volumes.ntfs import NtfsVolume
+from triage.walk.mft import read_mft
+from triage.walk.paths import ROOT_ENTRY, Paths
 
 _MOMENT = "2017-05-12T08:11:05Z"
 
@@ -72,6 +76,19 @@ def truth_by_name(disk: BuiltDisk) -> dict[tuple[str, str], TrueStream]:
     """Return the disk's streams that are there by each of their paths and the stream's name."""
     there = [one for one in disk.streams if not one.deleted]
     return {(path, one.stream): one for one in there for path in (one.path, *one.other_paths)}
+
+
+def paths_by_entry(volume: NtfsVolume) -> dict[int, set[str]]:
+    """Return all paths of all allocated entries but the root and those that have lost or never had a name."""
+    table = read_mft(volume)
+    paths = Paths(table)
+    found = {entry: set(paths.of(entry)) for entry in np.flatnonzero(table.base).tolist() if entry != ROOT_ENTRY}
+    return {entry: names for entry, names in found.items() if not any(map(paths.is_orphan, names))}
+
+
+def entries_by_path(volume: NtfsVolume) -> dict[str, int]:
+    """Return the entry behind each path of a volume."""
+    return {path: entry for entry, paths in paths_by_entry(volume).items() for path in paths}
 
 
 def run_case(evidence: Sequence[Path], folder: Path, *, sets: Sequence[Path] = (), rescue: bool = True) -> Case:

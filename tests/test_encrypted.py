@@ -181,7 +181,7 @@ def test_what_is_not_in_the_format_is_no_finding(path: str, data: bytes, expecte
 def test_filler_is_known_from_its_first_window_where_it_is_named_so() -> None:
     data = b"\x55" * 300_000
     assert examine("Windows/Temp/hibsys.WNCRYT", data, window_bytes=70_000)[::2] == (ContentJudgement.FILLER,) * 2
-    assert examine("U.bin", data, window_bytes=70_000)[::2] == (ContentJudgement.FILLER, None)
+    assert examine("U.bin", data, window_bytes=70_000)[::2] == (ContentJudgement.PLAIN, None)
     broken = data[:-1] + b"\x54"
     assert examine("Windows/Temp/hibsys.WNCRYT", broken, window_bytes=70_000)[0] is ContentJudgement.PLAIN
 
@@ -196,13 +196,14 @@ def test_stream_that_could_not_be_read_to_its_end(key: rsa.RSAPrivateKey) -> Non
 
 def test_instance_serves_one_stream_after_the_other(key: rsa.RSAPrivateKey) -> None:
     examiner = EncryptedExaminer()
-    for data, expected in (
-        (wncry.encrypted(NOISE, key), ContentJudgement.ENCRYPTED),
-        (b"text\r\n" * 30, ContentJudgement.PLAIN),
-        (b"", ContentJudgement.EMPTY),
-        (b"\x55" * 100, ContentJudgement.FILLER),
+    for path, data, expected in (
+        ("a.txt", wncry.encrypted(NOISE, key), ContentJudgement.ENCRYPTED),
+        ("a.txt", b"text\r\n" * 30, ContentJudgement.PLAIN),
+        ("a.txt", b"", ContentJudgement.EMPTY),
+        ("hibsys.WNCRYT", b"\x55" * 100, ContentJudgement.FILLER),
+        ("a.txt", NOISE, ContentJudgement.CONTRADICTS_TYPE),
     ):
-        examiner.begin(subject("a.txt", len(data)))
+        examiner.begin(subject(path, len(data)))
         if data:
             examiner.feed(memoryview(data), 0, 0)
         examiner.end(complete=True)

@@ -153,8 +153,9 @@ def test_batch_file_tells_when_encryption_began() -> None:
 
 def test_names_of_user_data_leave_the_decision_to_the_content() -> None:
     deciding = {rule.id for rule in ALL_RULES.values() if rule.content_decides}
-    assert deciding == {"extension-temporary", "extension-encrypted", "extension-prepared", "extension-encrypted-v1"}
-    assert {ALL_RULES[rule].severity for rule in deciding} == {Severity.LOW}
+    low = {"extension-temporary", "extension-encrypted", "extension-prepared", "extension-encrypted-v1"}
+    assert deciding == low | {"moved-original"}
+    assert {ALL_RULES[rule].severity for rule in low} == {Severity.LOW}
     finding = examine("a.WNCRY")
     assert finding is not None
     assert finding.facts["decided_by"] == "content"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +16,7 @@ from msgspec.structs import replace
 from tests.rescue_samples import ACCESSED, MODIFIED, MODIFIED_UNIX_NS, save, save_all, sha256, subject
 from triage.model.content import ContentJudgement
 from triage.model.entry import FileTimes
-from triage.model.errors import RescueError
+from triage.model.errors import ReportError, RescueError
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.rescue.committer import BatchLimits
 from triage.rescue.filesystem import FileSystem, rename_without_replacing
@@ -316,6 +318,28 @@ def test_name_map_that_cannot_be_written_keeps_no_half_lines(
     assert outcomes(records) == {"a.doc": RescueOutcome.RESCUED, "b.doc": RescueOutcome.FAILED}
     assert [line.path for line in read_lines(bag)] == ["a.doc"]
     assert payload(bag) == {"a.doc": b"x"}
+
+
+def test_journal_that_cannot_be_written_ends_the_rescue(bag: Path) -> None:
+    """Reader threads must not wait for a committer that has given up."""
+
+    def report(_: RescuedFile) -> None:
+        raise ReportError("the journal is full")
+
+    vault = Vault(bag, on_record=report, limits=BatchLimits(files=1, seconds=3600))
+    with pytest.raises(ReportError, match="the journal is full"):
+        save_all(vault, {f"{n}.doc": b"x" for n in range(100)})
+    with pytest.raises(ReportError, match="the journal is full"):
+        vault.close()
+    assert not (bag / STAGING).exists()
+
+
+def test_program_that_fails_without_closing_its_rescue_ends(bag: Path) -> None:
+    program = (
+        "from pathlib import Path; from triage.rescue.vault import Vault; Vault(Path({!r}), on_record=print); 1 / 0"
+    )
+    ended = subprocess.run((sys.executable, "-c", program.format(str(bag))), capture_output=True, text=True, timeout=60)
+    assert "ZeroDivisionError" in ended.stderr
 
 
 def test_sync_that_fails_once_is_tried_again(

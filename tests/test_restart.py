@@ -31,11 +31,14 @@ def test_a_lone_stream_is_given_a_second_chance_first() -> None:
     assert (restarts.job.suspects, restarts.job.skip) == ((A,), ())
 
 
-def test_hives_that_kill_the_worker_are_left_out_at_once() -> None:
+def test_hives_are_left_out_only_when_a_second_worker_dies_on_them() -> None:
     restarts = Restarts(JOB)
     restarts.after_death([Token(1, HIVES)])
     assert restarts.job is not None
-    assert restarts.job.skip == (Token(1, HIVES),)
+    assert (restarts.job.suspects, restarts.job.skip) == ((Token(1, HIVES),), ())
+    restarts.after_death([Token(1, HIVES)])
+    assert restarts.job is not None
+    assert (restarts.job.suspects, restarts.job.skip) == ((), (Token(1, HIVES),))
 
 
 def test_it_ends() -> None:

@@ -64,7 +64,7 @@ def test_finding_can_be_reproduced_by_hand(tmp_path: Path) -> None:
     assert (finding.kind, finding.indicator, finding.set) == (FindingKind.YARA, "Needle", "rules:user.yar")
     assert (finding.severity, finding.family) == (Severity.HIGH, "demo")
     assert finding.where.offset_bytes == 100
-    assert (finding.where.path, finding.where.stream, finding.where.mft_entry) == ("Users/x/a.bin", "", 42)
+    assert (finding.where.path, finding.where.stream, finding.where.mft_entry) == ("Users/x/a.bin", None, 42)
     assert finding.facts == {"description": "d", "strings": "$needle at 100"}
     assert finding.times == {"si_created": "2017-05-12T04:27:55.0000001Z"}
     assert finding.excerpt == NEEDLE.decode()

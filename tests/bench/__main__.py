@@ -131,4 +131,5 @@ def main() -> None:
         {"enumeration": bench.enumeration, "cold": bench.cold, "warm": bench.warm}[name]()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from triage.pipeline.supervise import Observer
 
 _LINE_SECONDS = 10.0
 _SHOWN_CHARACTERS = 40
+_USUAL_COLUMNS, _USUAL_ROWS = 80, 25
 
 
 def _phase_words(phase: Phase) -> str:
@@ -55,9 +57,10 @@ class Bar(Quiet):
     def look(self, board: Board) -> None:
         """Show where the worker is."""
         with suppress(OSError):
-            bar = self._bar or self._open(board.bytes_total)
+            bar = self._open(board.bytes_total) if self._bar is None else self._bar
             bar.total = board.bytes_total or None
             bar.n = board.bytes_done
+            bar.ncols = _columns()
             bar.set_description_str(_phase_words(board.phase), refresh=False)
             bar.set_postfix_str(_shown(board.text), refresh=False)
             bar.refresh()
@@ -87,7 +90,15 @@ class Bar(Quiet):
             self._bar = None
 
     def _open(self, total_bytes: int) -> tqdm[NoReturn]:
-        self._bar = tqdm(total=total_bytes or None, unit="B", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
+        # Both sizes are given: where a terminal does not know its own, tqdm would show nothing.
+        self._bar = tqdm(
+            total=total_bytes or None,
+            unit="B",
+            unit_scale=True,
+            ncols=_columns(),
+            nrows=_USUAL_ROWS,
+            file=sys.stderr,
+        )
         return self._bar
 
 
@@ -123,6 +134,14 @@ class Lines(Quiet):
                 _say(f"{_('hashing the evidence')}: {amounts}")
 
         return progress
+
+
+def _columns() -> int:
+    """Return the terminal's width; a serial console does not know its own."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+    except OSError:
+        return _USUAL_COLUMNS
 
 
 def _say(text: str) -> None:

@@ -20,6 +20,7 @@ from triage.walk.order import first_offsets, reading_order
 from triage.walk.streams import StreamPlan
 
 UNSELECTED_TIER = 9
+_BAD_CLUSTERS_ENTRY = 8  # $BadClus:$Bad is as long as the volume and never read
 _AHEAD_STREAMS = 64
 _AHEAD_BYTES = 64 << 20
 _AHEAD_EXTENTS = 8
@@ -64,7 +65,7 @@ class Done:
 class Agenda:
     """What is to be read, in order: by tier over all volumes, within a tier volume by volume along the disk.
 
-    `streams`, `bytes` and `selected` count everything, whether or not an earlier session has done it.
+    `streams`, `bytes` (to be read) and `selected` count all, whether or not an earlier session has done it.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Agenda:
             self._chunks.append((tier, survey, heads[order][tiers[order] == tier]))
         self.selected += int((tiers != UNSELECTED_TIER).sum())
         self.streams += len(heads)
-        self.bytes += int(rows.size_bytes[heads].sum())
+        self.bytes += int(rows.size_bytes[heads[rows.owner[heads] != _BAD_CLUSTERS_ENTRY]].sum())
 
     def items(self, *, only: Set[Token] | None = None, leave_out: Set[Token] = frozenset()) -> Iterator[Item]:
         """Yield the streams that are still to be read, asking the kernel to read ahead."""
@@ -119,13 +120,11 @@ class Agenda:
     def _all(self, only: Set[Token] | None, leave_out: Set[Token]) -> Iterator[Item]:
         for tier, survey, heads in self._chunks:
             selected = tier != UNSELECTED_TIER
-            for head in heads.tolist():
-                token = Token(survey.index, head)
-                if token in leave_out or (only is not None and token not in only):
-                    continue
-                plan = survey.streams.plan(head)
+            wanted = heads if only is None else heads[np.isin(heads, _rows(only, survey))]
+            wanted = wanted[~np.isin(wanted, _rows(leave_out, survey))]
+            for head, plan in zip(wanted.tolist(), survey.streams.plans(wanted), strict=True):
                 if not self._done.has(plan.subject, selected=selected):
-                    yield Item(survey=survey, token=token, plan=plan, selected=selected)
+                    yield Item(survey=survey, token=Token(survey.index, head), plan=plan, selected=selected)
 
     def _prefetch(self, item: Item) -> None:
         """Ask for the stream's first extents; asked in large pieces, so that a run of small files costs one call."""
@@ -139,3 +138,8 @@ class Agenda:
             self._asked_from = start
             self._asked_to = max(end, start + _PIECE_BYTES) if going_on else end
             source.prefetch(start, self._asked_to - start)
+
+
+def _rows(tokens: Set[Token], survey: Survey) -> list[int]:
+    """Return the rows of one volume's streams among the tokens."""
+    return [token.row for token in tokens if token.volume == survey.index]

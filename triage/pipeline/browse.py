@@ -58,9 +58,17 @@ def parse_address(text: str) -> Address:
     for match in _PLACE.finditer(text):
         evidence = Path(text[: match.start()])
         if evidence.exists():
-            path = os.fsencode(text[match.end() :].strip("/")).decode("utf-8", "surrogatepass")
+            path = _as_on_disk(text[match.end() :].strip("/"))
             return Address(evidence=evidence, volume=match[1], path=path)
     return Address(evidence=Path(text))
+
+
+def _as_on_disk(argument: str) -> str:
+    """Return a path as names on disk are, from what Python makes of an argument whose bytes are no UTF-8."""
+    try:
+        return os.fsencode(argument).decode("utf-8", "surrogatepass")
+    except UnicodeError:
+        return argument
 
 
 class Browser:

@@ -82,7 +82,7 @@ class CaseFolder:
         """Set space aside for report and seal; called again when the number of streams is known."""
         wanted = _RESERVE_BYTES + streams * _RESERVE_BYTES_PER_STREAM
         try:
-            descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(descriptor, 0, wanted)
             finally:

@@ -96,11 +96,12 @@ def _open(
         return FoundVolume(info=_not_examined(info, str(error), note, material=True), ntfs=None)
     for gap in ntfs.gaps:
         note(gap)
-    missing_bytes = ntfs.geometry.volume_bytes - piece.size_bytes
-    if missing_bytes > 0:
-        detail = f"the volume is {missing_bytes} bytes longer than the evidence holds of it"
-        where = Where(volume=volume_id, offset_bytes=piece.size_bytes)
-        note(Gap(kind=GapKind.EVIDENCE_TRUNCATED, detail=detail, where=where, bytes=missing_bytes))
+    # What the evidence lacks of its partitions has been told with them; this is what the table leaves out.
+    left_out_bytes = ntfs.geometry.volume_bytes - partition.length_bytes
+    if left_out_bytes > 0:
+        detail = f"the volume is {left_out_bytes} bytes longer than its partition; its end was not read"
+        where = Where(volume=volume_id, offset_bytes=partition.length_bytes)
+        note(Gap(kind=GapKind.PARTITION_TABLE, detail=detail, where=where, bytes=left_out_bytes))
     return FoundVolume(
         info=VolumeInfo(
             id=volume_id,

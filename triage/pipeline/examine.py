@@ -166,7 +166,11 @@ def _open_vault(job: Job, journal: JournalWriter, done: Done) -> Vault:
         done.settle(file)
 
     limit = max_file_bytes(destination)
-    return Vault(destination, on_record=record, resume=job.resumed, done=earlier, max_file_bytes=limit)
+    vault = Vault(destination, on_record=record, resume=job.resumed, done=earlier, max_file_bytes=limit)
+    if not vault.reads_back_from_device:
+        detail = "rescued files are compared with what the system has cached: the destination has no device to read from"
+        journal.add(GapRecord(Gap(kind=GapKind.NOT_RESCUED, detail=detail, material=False)))
+    return vault
 
 
 def _done_before(case_folder: Path) -> Done:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from triage import __version__
 from triage.evidence.write_proof import UNREADABLE_FACT
 from triage.model.errors import ExitCode, TriageError
+from triage.model.escape import escape_line
 from triage.model.evidence import Evidence
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import CaseInfo, Report, Tool
@@ -134,7 +135,9 @@ def _close_bag(case: CaseFolder, destination: Path, ending: Ending) -> None:
         if ending.torn:
             _take_over(case, destination, gathered)
             gathered = gather(case.journal)
-        write_bag(destination, gathered.rescued.values(), {"External-Identifier": gathered.sessions[0].case_id})
+        write_bag(
+            destination, gathered.rescued.values(), {"External-Identifier": escape_line(gathered.sessions[0].case_id)}
+        )
         copy_manifests(destination, case.path / MANIFEST_FOLDER)
     except TriageError as error:
         case.log(f"the bag could not be closed: {error}")

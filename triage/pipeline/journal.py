@@ -207,11 +207,17 @@ class JournalWriter:
         os.close(self._descriptor)
 
     def _write(self) -> None:
-        view = memoryview(self._pending)
-        self._pending = bytearray()
+        """Write all that is pending, or nothing: it stays pending, so that no line is torn and none overtakes it."""
         with self._told():
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            written = 0
+            try:
+                while written < len(self._pending):
+                    written += os.write(self._descriptor, self._pending[written:])
+            except OSError:
+                os.ftruncate(self._descriptor, end)
+                raise
+        self._pending.clear()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -245,13 +251,14 @@ def drop_torn_line(path: Path) -> None:
         return
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
-        position = size
+        position, whole_bytes = size, 0
         while position > 0:
             step = min(position, _FLUSH_BYTES)
             file.seek(position - step)
             end = file.read(step).rfind(b"\n")
             if end >= 0:
-                file.truncate(position - step + end + 1)
-                return
+                whole_bytes = position - step + end + 1
+                break
             position -= step
-        file.truncate(0)
+        if whole_bytes < size:
+            file.truncate(whole_bytes)

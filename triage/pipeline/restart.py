@@ -38,8 +38,8 @@ class Restarts:
             return f"left out from now on: {_words(under_way)}"
         suspects = tuple(dict.fromkeys((*self.job.suspects, *under_way)))
         self.job = msgspec.structs.replace(self.job, suspects=suspects, resumed=True)
-        return f"to be tried alone: {_words(under_way)}"
+        return f"to be tried alone: {_words(under_way)}" if under_way else "nothing was under way"
 
 
 def _words(tokens: Sequence[Token]) -> str:
-    return ", ".join(f"volume {token.volume + 1} row {token.row}" for token in tokens) or "nothing was under way"
+    return ", ".join(f"volume {token.volume + 1} row {token.row}" for token in tokens)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 
-from triage.evidence.write_proof import DIGEST_FACT
 from triage.model.errors import EvidenceError, RescueError, UsageError
 from triage.model.evidence import Evidence, EvidenceFormat
 from triage.model.text import _
@@ -62,7 +61,7 @@ def _refuse_complete(case: Path) -> None:
 
 
 def _refuse_other_evidence(before: Sequence[Evidence], now: Sequence[Evidence]) -> None:
-    """Compare what identifies evidence: size, and for files each fact of their status."""
+    """Compare what stays with the same evidence when its disk is connected again: size, and of files the times."""
     for then, one in zip(before, now, strict=True):
         same_file = then.format is EvidenceFormat.DEVICE or _status(then) == _status(one)
         if then.size_bytes != one.size_bytes or then.format is not one.format or not same_file:
@@ -73,8 +72,10 @@ def _refuse_other_evidence(before: Sequence[Evidence], now: Sequence[Evidence]) 
 
 
 def _status(evidence: Evidence) -> dict[str, str | int | bool | None]:
+    """Return size and time of each segment; inode and status change are other ones after a mount or a rename."""
     proof = evidence.write_proof
-    return {} if proof is None else {name: fact for name, fact in proof.before.items() if DIGEST_FACT not in name}
+    facts = {} if proof is None else proof.before
+    return {name: fact for name, fact in facts.items() if name.endswith((".size_bytes", ".modified_utc"))}
 
 
 def _refuse_other_destination(destination: Path, gathered: Gathered) -> None:

@@ -32,6 +32,7 @@ from triage.pipeline.journal import JournalWriter, SessionRecord, drop_torn_line
 from triage.pipeline.resume import check_resumable
 from triage.pipeline.watch import Ending, Observer, Stop, run_worker
 from triage.report.seal import SigningKey
+from triage.rescue.committer import destination_error
 
 __all__ = ("Observer", "Options", "Result", "exit_code", "supervise")
 
@@ -89,16 +90,18 @@ def _examine(
     try:
         if hash_evidence:
             proofs = [
-                take_before(source, hash_evidence=True, progress=_hashing(source, observer, stop)) for source in sources
+                take_before(source, hash_evidence=True, progress=_hashing(source, observer, stop, asked_before=0))
+                for source in sources
             ]
         observer.close()
         ending = run_worker(case, options.job, observer, stop)
     except _StoppedError:
         ending = Ending(interrupted=True)
         hash_evidence = False
+    asked = stop()
     try:
         proofs = [
-            take_after(source, proof, progress=_hashing(source, observer, stop) if hash_evidence else _nothing)
+            take_after(source, proof, progress=_hashing(source, observer, stop, asked) if hash_evidence else _nothing)
             for source, proof in zip(sources, proofs, strict=True)
         ]
     except _StoppedError:
@@ -149,9 +152,9 @@ def _check_destinations(job: Job, sources: Sequence[EvidenceSource]) -> None:
         raise RescueError(_("the rescue destination %s is not empty") % rescue, hint=_("name a new folder"))
 
 
-def _hashing(source: EvidenceSource, observer: Observer, stop: Stop) -> Callable[[int], None]:
+def _hashing(source: EvidenceSource, observer: Observer, stop: Stop, asked_before: int) -> Callable[[int], None]:
     """Return what is told of the bytes hashed; it ends the hashing when the user asks to stop (once more)."""
-    show, asked_before = observer.hashing(source.size_bytes), stop()
+    show = observer.hashing(source.size_bytes)
 
     def progress(count: int) -> None:
         show(count)
@@ -181,6 +184,8 @@ def _begin_session(case: CaseFolder, options: Options, evidence: Sequence[Eviden
         check_resumable(case, options.job, evidence)
         case.unseal()
     case.reserve()
+    if options.job.rescue_to is not None:
+        _make_destination(Path(options.job.rescue_to))
     journal = JournalWriter(case.journal)
     journal.add(
         SessionRecord(
@@ -196,3 +201,11 @@ def _begin_session(case: CaseFolder, options: Options, evidence: Sequence[Eviden
     )
     journal.close()
     case.log(f"{'resumed' if options.job.resumed else 'started'}, triage {__version__}: {' '.join(options.command)}")
+
+
+def _make_destination(destination: Path) -> None:
+    """Make the folder for rescued files where it is not there; `RescueError` where that cannot be."""
+    try:
+        destination.mkdir(exist_ok=True)
+    except OSError as error:
+        raise destination_error(destination, error) from error

@@ -110,6 +110,7 @@ def _run_once(
                 _reserve(case, board, ending)
             observer.look(board)
             time.sleep(_LOOK_SECONDS)
+        observer.look(board)
         answer = worker.stdout.read() if worker.stdout is not None else b""
         last_words = _last_line(errors.fileno())
     told = msgspec.json.decode(answer, type=WorkerError) if answer else None

@@ -14,7 +14,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from time import monotonic
 
@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from triage.model.entry import Subject
-from triage.model.errors import RescueError
+from triage.model.errors import RescueError, TriageError
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.text import _
 from triage.rescue.filesystem import FileSystem, rename_without_replacing
@@ -91,9 +91,10 @@ class Committer:
         self._folders: set[Path] = set()
         self._change = threading.Condition()
         self._map = os.open(bag / NAME_MAP, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rescue-commit")
-        self._work = self._executor.submit(self._run)
-        self._work.add_done_callback(self._ended)
+        self._work: Future[None] = Future()
+        # A daemon: a program that fails without closing its rescue must not wait for it for ever.
+        self._thread = threading.Thread(target=self._run, name="rescue-commit", daemon=True)
+        self._thread.start()
 
     def add(self, pending: Pending) -> None:
         """Hand over one copy; wait while too many wait already."""
@@ -121,17 +122,12 @@ class Committer:
         with self._change:
             self._closing = True
             self._change.notify_all()
-        self._executor.shutdown()
+        self._thread.join()
         try:
             os.close(self._map)
         except OSError as error:
             self.fail(destination_error(self._bag, error))
         self._work.result()
-
-    def _ended(self, _work: Future[None]) -> None:
-        """Wake those who wait for room that nobody makes any more."""
-        with self._change:
-            self._change.notify_all()
 
     def _has_room(self) -> bool:
         return len(self._pending) < 2 * self._limits.files and self._pending_bytes < 2 * self._limits.bytes
@@ -140,8 +136,18 @@ class Committer:
         return len(self._pending) >= self._limits.files or self._pending_bytes >= self._limits.bytes
 
     def _run(self) -> None:
-        while (batch := self._next_batch()) or self._unsettled or not self._closing:
-            self._commit(batch)
+        """Commit until the end; tell those who wait for room how it ended, where nobody makes room any more."""
+        try:
+            while (batch := self._next_batch()) or self._unsettled or not self._closing:
+                self._commit(batch)
+            self._work.set_result(None)
+        except (OSError, TriageError) as error:  # what `report` may raise
+            self._work.set_exception(error)
+        finally:
+            if not self._work.done():
+                self._work.set_exception(RuntimeError("the rescue's committer has a fault"))
+            with self._change:
+                self._change.notify_all()
 
     def _next_batch(self) -> list[Pending]:
         """Wait for a batch to be due; an empty one lets the renames of the last one become durable."""

@@ -14,11 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-_MOUNTS = Path("/proc/self/mountinfo")
+from triage.evidence.destination import filesystem_name
+
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
-_FAT_MAX_FILE_BYTES = 2**32 - 1
-_FAT_TYPES = frozenset({"vfat", "msdos"})
 _DEVICE_FUSE = "fuseblk"
 _MEMORY_TYPES = frozenset({"tmpfs", "ramfs"})
 _SYNC_EACH_PREFIXES = ("fuse", "cifs", "smb3", "9p")
@@ -30,7 +29,6 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 class FileSystem:
     """The file system that an existing folder lies on.
 
-    `type` is as in /proc/self/mountinfo, `max_file_bytes` None where there is no limit to speak of.
     `reads_from_device` is False where a file cannot be read past all caches: in memory, over a network, by
     some FUSE drivers. Hold one from before the first write: syncfs reports a failed write-back to descriptors
     that were open then.
@@ -39,17 +37,17 @@ class FileSystem:
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         device = os.fstat(self._descriptor).st_dev
-        self.type = _mounted_type(device)
-        self.max_file_bytes = _FAT_MAX_FILE_BYTES if self.type in _FAT_TYPES else None
-        self._sync_each = self.type != _DEVICE_FUSE and self.type.startswith(_SYNC_EACH_PREFIXES)
-        self._driver_device = _open_block_device(device) if self.type == _DEVICE_FUSE else None
-        unreachable = self._sync_each or self.type in _MEMORY_TYPES
-        self.reads_from_device = not unreachable and (self.type != _DEVICE_FUSE or self._driver_device is not None)
+        kind = filesystem_name(folder)
+        self._sync_each = kind != _DEVICE_FUSE and kind.startswith(_SYNC_EACH_PREFIXES)
+        self._driver_device = _open_block_device(device) if kind == _DEVICE_FUSE else None
+        unreachable = self._sync_each or kind in _MEMORY_TYPES
+        self.reads_from_device = not unreachable and (kind != _DEVICE_FUSE or self._driver_device is not None)
 
     def sync(self, new_files: Iterable[Path]) -> None:
         """Make durable all that was written, `new_files` too; OSError where the device did not take it."""
         if _libc.syncfs(self._descriptor) != 0:
-            raise OSError(ctypes.get_errno(), "syncfs failed")
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
         _fsync(self._descriptor)
         for path in new_files if self._sync_each else ():
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -89,17 +87,6 @@ def _fsync(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in _NOT_SUPPORTED:
             raise
-
-
-def _mounted_type(device: int) -> str:
-    """Return the type of the mounted file system with this number, "" where /proc does not tell."""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    found = ""
-    for line in _MOUNTS.read_text("utf-8", "surrogateescape").splitlines():
-        before, _, after = line.partition(" - ")
-        if before.split(" ")[2] == wanted:
-            found = after.split(" ")[0]
-    return found
 
 
 def _open_block_device(device: int) -> int | None:

@@ -53,7 +53,8 @@ class Vault:
 
     `on_record` is told of each file once: at once where nothing is copied, else when the copy is durable and
     verified under its final name; calls come from several threads but never two at a time. `done` are records
-    of earlier sessions. A `destination` that is not empty is refused unless it is to be resumed.
+    of earlier sessions; `max_file_bytes` is the longest file that the destination's file system takes. A
+    `destination` that is not empty is refused unless it is to be resumed.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Vault:
             )
         except OSError as error:
             raise destination_error(destination, error) from error
-        self._max_file_bytes = self._filesystem.max_file_bytes if max_file_bytes is None else max_file_bytes
+        self._max_file_bytes = max_file_bytes
 
     @property
     def error(self) -> RescueError | None:

@@ -70,8 +70,8 @@ _INCONCLUSIVE = (
 )
 _NOTHING = (
     N_(
-        "No known indicator was found in what was examined, and everything was examined. Variants not yet "
-        "known remain possible."
+        "No known indicator was found, and nothing that matters was left unexamined. Variants not yet known "
+        "remain possible."
     ),
     N_("Install MS17-010 and block port 445 before the computer goes back to the network."),
 )

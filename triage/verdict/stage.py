@@ -6,6 +6,7 @@ of a case is the highest reached. Source: `docs/method.md` tells where each row 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from triage.model.finding import Finding, FindingKind, Severity
@@ -53,6 +54,9 @@ _BY_SERVICE_RULE: dict[str, Stage] = {
     "installer-service": Stage.INSTALLED,
     "installer-image-service": Stage.INSTALLED,
 }
+FAMILY = "wannacry"
+_DROPPER = re.compile(r"\b(worm|dropper|dropped)\b|kill.switch")
+_INSTALLED = re.compile(r"\b(installer|encryptor|gui|ransom|window|taskdl|taskse|archive|configuration)\b|\.wnry\b")
 _WALLPAPER = "@wanadecryptor@.bmp"
 
 
@@ -77,10 +81,13 @@ def reached(findings: Sequence[Finding]) -> Stage | None:
 
 
 def _stage_of_content(finding: Finding) -> Stage | None:
-    """A known file tells its role in its description: the worm alone is the dropper, every other part was unpacked."""
+    """A known file of WannaCry tells its role: the worm alone is the dropper, every other part was unpacked.
+
+    What the user's own lists and rules call a file tells no stage.
+    """
+    if finding.family != FAMILY:
+        return None
     role = finding.facts.get("description", "").lower()
-    if "worm" in role or "dropper" in role:
+    if _DROPPER.search(role):
         return Stage.DROPPER_ONLY
-    if any(part in role for part in ("installer", "encryptor", "gui", "ransom", "taskdl", "taskse", "wnry")):
-        return Stage.INSTALLED
-    return None
+    return Stage.INSTALLED if _INSTALLED.search(role) else None

@@ -27,11 +27,13 @@ Mask = NDArray[np.bool_]
 FIXUP_STRIDE_BYTES = 512
 RECORD_IN_USE = 0x0001
 RECORD_IS_DIRECTORY = 0x0002
+RECORD_IS_SPECIAL = 0x000C  # a file of $Extend or a view index: it may have indexes, and need not have unnamed $DATA
 ATTRIBUTE_COMPRESSED = 0x00FF
 ATTRIBUTE_ENCRYPTED = 0x4000
 ATTRIBUTE_SPARSE = 0x8000
 _FILE_MAGIC = int.from_bytes(b"FILE", "little")
 _CHAIN_END = 0xFFFFFFFF
+_END_MARK_BYTES = 8
 _RESIDENT_HEADER_BYTES = 24
 _NONRESIDENT_HEADER_BYTES = 64
 _DOS_NAMESPACE = 2
@@ -47,8 +49,15 @@ class AttributeType(IntEnum):
     FILE_NAME = 0x30
     VOLUME_NAME = 0x60
     DATA = 0x80
+    INDEX_ROOT = 0x90
+    INDEX_ALLOCATION = 0xA0
     BITMAP = 0xB0
     REPARSE_POINT = 0xC0
+    LOGGED_STREAM = 0x100
+
+
+INDEX_TYPES = (AttributeType.INDEX_ROOT, AttributeType.INDEX_ALLOCATION, AttributeType.BITMAP)
+_WITH_NAMES = (AttributeType.DATA, *INDEX_TYPES, AttributeType.LOGGED_STREAM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +67,7 @@ class Records:
     first_entry: int
     data: U8  # shape (records, record_bytes), fixups applied
     whole: Mask
+    odd: Mask  # whole, but with attributes that no sound record has: some of what it had is lost
     empty: Mask  # nothing but zeros where the magic should be: never used
     sequence: U16
     flags: U16
@@ -97,14 +107,18 @@ def parse_records(raw: bytes | bytearray, record_bytes: int, first_entry: int) -
     magic = words[:, 0]
     whole = _apply_fixups(data, halves, magic == _FILE_MAGIC)
     base = words[:, 8].astype(np.uint64) | (halves[:, 18].astype(np.uint64) << np.uint64(32))
-    attributes, damaged = _walk_attributes(data, halves, words, whole)
+    attributes, damaged, ended_early = _walk_attributes(data, halves, words, whole)
     whole[damaged] = False
     if damaged.size:
         attributes = select(attributes, whole[attributes.row])
+    odd = np.zeros(len(whole), bool)
+    odd[ended_early] = True
+    odd[attributes.row[_odd_attributes(attributes)]] = True
     records = Records(
         first_entry=first_entry,
         data=data,
         whole=whole,
+        odd=odd & whole,
         empty=magic == 0,
         sequence=halves[:, 8].copy(),
         flags=halves[:, 11].copy(),
@@ -112,6 +126,17 @@ def parse_records(raw: bytes | bytearray, record_bytes: int, first_entry: int) -
         base_sequence=halves[:, 19].copy(),
     )
     return records, attributes
+
+
+def _odd_attributes(attributes: Attributes) -> Mask:
+    """Tell the attributes of no known type, those out of order, and those with a name that have none on sound volumes.
+
+    The types are multiples of 16 up to 0x100, and a record's attributes stand in their order.
+    """
+    kind = attributes.type
+    odd: Mask = (kind % 0x10 != 0) | (kind < AttributeType.STANDARD_INFORMATION) | (kind > AttributeType.LOGGED_STREAM)
+    odd[1:] |= (attributes.row[1:] == attributes.row[:-1]) & (kind[1:] < kind[:-1])
+    return odd | ((attributes.name_bytes > 0) & ~np.isin(kind, _WITH_NAMES))
 
 
 def select(attributes: Attributes, chosen: Mask | I64) -> Attributes:
@@ -186,14 +211,18 @@ def file_name_times(record: bytes | bytearray) -> tuple[int, int, int, int] | No
     return short
 
 
-def _walk_attributes(data: U8, halves: U16, words: U32, whole: Mask) -> tuple[Attributes, I64]:
-    """Follow all attribute chains in lockstep; return the attributes and the rows whose chain is broken."""
+def _walk_attributes(data: U8, halves: U16, words: U32, whole: Mask) -> tuple[Attributes, I64, I64]:
+    """Follow all attribute chains in lockstep; return the attributes, and the rows whose chain is broken or ends early.
+
+    Behind the end mark of a sound record four bytes are in use, and no more.
+    """
     record_bytes = data.shape[1]
     flat_words = words.reshape(-1)
     used = np.minimum(words[:, 6].astype(np.int64), record_bytes)
     rows = np.flatnonzero(whole)
     position = halves[rows, 10].astype(np.int64)
-    damaged: list[I64] = []
+    damaged: list[I64] = [np.empty(0, np.int64)]
+    ended_early: list[I64] = [np.empty(0, np.int64)]
     steps: list[Attributes] = []
     while rows.size:
         bad = (position % 8 != 0) | (position < 0x28) | (position + 4 > used[rows])
@@ -202,6 +231,7 @@ def _walk_attributes(data: U8, halves: U16, words: U32, whole: Mask) -> tuple[At
         base = rows * (record_bytes // 4) + position // 4
         kind = flat_words[base]
         going_on = kind != _CHAIN_END
+        ended_early.append(rows[~going_on & (used[rows] - position > _END_MARK_BYTES)])
         rows, position, base, kind = rows[going_on], position[going_on], base[going_on], kind[going_on]
         short = position + _RESIDENT_HEADER_BYTES > used[rows]
         length = flat_words[np.where(short, base, base + 1)].astype(np.int64)
@@ -212,7 +242,7 @@ def _walk_attributes(data: U8, halves: U16, words: U32, whole: Mask) -> tuple[At
         damaged.append(rows[broken])
         steps.append(found)
         position = position + length
-    return _join(steps), np.unique(np.concatenate(damaged)) if damaged else np.empty(0, np.int64)
+    return _join(steps), np.unique(np.concatenate(damaged)), np.concatenate(ended_early)
 
 
 def _read_headers(words: U32, rows: I64, byte: I64, base: I64, kind: U32, length: I64) -> tuple[Attributes, Mask]:

@@ -16,8 +16,10 @@ from triage.model.gap import Gap, GapKind, Where
 from triage.volumes.extents import BadRange
 from triage.volumes.mft_records import (
     I64,
+    INDEX_TYPES,
     RECORD_IN_USE,
     RECORD_IS_DIRECTORY,
+    RECORD_IS_SPECIAL,
     U8,
     U16,
     U32,
@@ -44,7 +46,10 @@ class Entries:
     sequence: U16
     in_use: Mask
     directory: Mask
+    special: Mask  # a file of $Extend or a view index
     readable: Mask
+    odd: Mask  # readable, but not as every sound record is
+    indexes: Mask  # holds attributes of an index, as only directories and special records do
     empty: Mask
     base_entry: I64  # of an extension record, the entry it extends; of a base record, itself; -1 where it has none
     created: U64
@@ -165,28 +170,25 @@ class _Collector:
             last = -(-(bad.stream_offset + bad.length_bytes) // record_bytes) - first_entry
             records.whole[first:last] = False
             records.empty[first:last] = False
-        self._add_entries(records, attributes)
-        owner = np.where(
-            records.base_entry == 0,
-            np.arange(len(records.whole)) + first_entry,
-            records.base_entry.astype(np.int64),
-        )
+        owner = _owners(records)
+        self._add_entries(records, attributes, owner)
         self._add_names(records, attributes, owner)
         self._add_streams(records, attributes, owner)
 
-    def _add_entries(self, records: Records, attributes: Attributes) -> None:
+    def _add_entries(self, records: Records, attributes: Attributes, owner: I64) -> None:
         flags = records.flags
-        own = np.arange(records.first_entry, records.first_entry + len(records.whole))
-        base = np.where(records.base_entry == 0, own, records.base_entry.astype(np.int64))
         created, modified, changed, accessed, dos_attributes = _standard_information(records, attributes)
         self._entries.append(
             Entries(
                 sequence=records.sequence,
                 in_use=(flags & RECORD_IN_USE) != 0,
                 directory=(flags & RECORD_IS_DIRECTORY) != 0,
+                special=(flags & RECORD_IS_SPECIAL) != 0,
                 readable=records.whole,
+                odd=records.odd,
+                indexes=_have_indexes(records, attributes),
                 empty=records.empty,
-                base_entry=np.where(records.whole, base, -1),
+                base_entry=np.where(records.whole, owner, -1),
                 created=created,
                 modified=modified,
                 changed=changed,
@@ -275,6 +277,16 @@ class _Collector:
         )
 
 
+def _owners(records: Records) -> I64:
+    """Return the entry to which each record belongs: itself, or the one that it extends.
+
+    The reference of a base record is all zeros; that of an extension of `$MFT`, entry 0, has a sequence number.
+    """
+    own = np.arange(records.first_entry, records.first_entry + len(records.whole))
+    is_base = (records.base_entry == 0) & (records.base_sequence == 0)
+    return np.where(is_base, own, records.base_entry.astype(np.int64))
+
+
 def _standard_information(records: Records, attributes: Attributes) -> tuple[U64, U64, U64, U64, U32]:
     """Return created, modified, changed, accessed and DOS attributes of each record; zeros where it has none."""
     rows = np.flatnonzero(
@@ -291,6 +303,12 @@ def _standard_information(records: Records, attributes: Attributes) -> tuple[U64
     dos_attributes = np.zeros(len(records.whole), np.uint32)
     dos_attributes[target] = _u32(flat, content + 32)
     return times(0), times(1), times(2), times(3), dos_attributes
+
+
+def _have_indexes(records: Records, attributes: Attributes) -> Mask:
+    have = np.zeros(len(records.whole), bool)
+    have[attributes.row[np.isin(attributes.type, INDEX_TYPES)]] = True
+    return have
 
 
 def _reparse_tags(records: Records, attributes: Attributes) -> U32:

@@ -1,7 +1,8 @@
-"""Holds the enumeration against two independent witnesses, because damage to `$MFT` raises no exception.
+"""Holds the enumeration against what must be there, because damage to `$MFT` raises no exception.
 
-The bits of `$MFT:$BITMAP` say which records are allocated; an independent raw scan of `$MFT`, read through The Sleuth
-Kit and walked one record at a time, says how many `$DATA` attributes there are.
+Two witnesses are independent: the bits of `$MFT:$BITMAP` say which records are allocated; a raw scan of `$MFT`, read
+through The Sleuth Kit and walked one record at a time, says how many `$DATA` attributes there are. And every sound
+record has its attributes in order, a name and, unless it is a directory, content: what lacks one has lost it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import Reconciliation
+from triage.volumes.mft_records import Mask
 from triage.volumes.ntfs import MFT_ENTRY, NtfsVolume
 from triage.walk.mft import MftTable
 from triage.walk.streams import Streams
@@ -21,6 +23,7 @@ from triage.walk.streams import Streams
 _BLOCK_BYTES = 4 << 20
 _LISTED = 64
 _DATA = 0x80
+_RESERVED_ENTRIES = slice(12, 16)  # allocated on every volume, without a name
 
 
 def reconcile(volume: NtfsVolume, table: MftTable, streams: Streams, orphans: int) -> tuple[Reconciliation, list[Gap]]:
@@ -34,6 +37,7 @@ def reconcile(volume: NtfsVolume, table: MftTable, streams: Streams, orphans: in
     allocated = entries.in_use & entries.readable if bits is None else bits
     unreadable = ~entries.readable & (allocated | ~entries.empty if bits is None else allocated)
     gaps += _unreadable_gaps(volume, unreadable)
+    gaps += _unsound_gaps(volume, table, streams)
     if bits is not None:
         gaps += _bitmap_gaps(volume, bits, base | extension, entries.readable)
     counted = _count_data_attributes(volume, gaps)
@@ -53,7 +57,7 @@ def reconcile(volume: NtfsVolume, table: MftTable, streams: Streams, orphans: in
     ), gaps
 
 
-def _bitmap_bits(volume: NtfsVolume, count: int, gaps: list[Gap]) -> np.ndarray[tuple[int], np.dtype[np.bool_]] | None:
+def _bitmap_bits(volume: NtfsVolume, count: int, gaps: list[Gap]) -> Mask | None:
     raw = volume.read_bitmap()
     if raw is None:
         gaps.append(Gap(kind=GapKind.MFT_BITMAP, detail="$MFT:$BITMAP is unreadable", where=_mft(volume)))
@@ -68,40 +72,55 @@ def _bitmap_bits(volume: NtfsVolume, count: int, gaps: list[Gap]) -> np.ndarray[
     return padded
 
 
-def _unreadable_gaps(volume: NtfsVolume, unreadable: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[Gap]:
-    entries = np.flatnonzero(unreadable)
-    for entry in entries[:_LISTED].tolist():
-        yield Gap(
-            kind=GapKind.MFT_RECORD,
-            detail="MFT record unreadable: its file, names and streams are not known",
-            where=Where(volume=volume.id, mft_entry=entry),
-            bytes=volume.geometry.record_bytes,
-        )
-    if len(entries) > _LISTED:
-        more = len(entries) - _LISTED
-        detail = f"{more} further MFT records unreadable, from entry {entries[_LISTED]} to {entries[-1]}"
-        size = more * volume.geometry.record_bytes
-        yield Gap(kind=GapKind.MFT_RECORD, detail=detail, where=_mft(volume), bytes=size)
+def _unreadable_gaps(volume: NtfsVolume, unreadable: Mask) -> Iterator[Gap]:
+    detail = "MFT record unreadable: its file, names and streams are not known"
+    return _listed(volume, GapKind.MFT_RECORD, unreadable, detail, volume.geometry.record_bytes)
 
 
-def _bitmap_gaps(
-    volume: NtfsVolume,
-    bits: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    in_use: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    readable: np.ndarray[tuple[int], np.dtype[np.bool_]],
-) -> Iterator[Gap]:
+def _unsound_gaps(volume: NtfsVolume, table: MftTable, streams: Streams) -> Iterator[Gap]:
+    """List the readable records that have lost something; what they still have was examined."""
+    entries, rows = table.entries, table.streams
+    count = len(entries.in_use)
+    nameless = table.base & (table.names.first[1:] == table.names.first[:-1])
+    nameless[_RESERVED_ENTRIES] = False
+    has_content = np.zeros(count, bool)
+    has_content[rows.owner[streams.heads[rows.name_length[streams.heads] == 0]]] = True
+    owner = np.where(entries.readable & (entries.base_entry < count), entries.base_entry, MFT_ENTRY)
+    may_have_indexes = entries.directory | entries.special
+    may_have_indexes[MFT_ENTRY] = True  # it has a bitmap, that of the records
+    odd = entries.odd | (entries.indexes & ~may_have_indexes[owner])
+    losses = (
+        (
+            odd & entries.in_use,
+            "MFT record damaged: some of its attributes are lost (the others were examined)",
+        ),
+        (nameless, "MFT record without a name: its file's name is lost (its content was examined)"),
+        (table.base & ~entries.directory & ~entries.special & ~has_content, "MFT record of a file without content"),
+    )
+    for mask, detail in losses:
+        yield from _listed(volume, GapKind.MFT_RECORD, mask, detail)
+
+
+def _bitmap_gaps(volume: NtfsVolume, bits: Mask, in_use: Mask, readable: Mask) -> Iterator[Gap]:
     """List records on which record and bitmap disagree; unreadable ones have their own gaps."""
     disagreements = (
         (bits & ~in_use & readable, "marked allocated in $MFT:$BITMAP, but the record is not in use"),
         (~bits & in_use, "record in use, but not marked in $MFT:$BITMAP (it was examined)"),
     )
     for mask, detail in disagreements:
-        entries = np.flatnonzero(mask)
-        for entry in entries[:_LISTED].tolist():
-            yield Gap(kind=GapKind.MFT_BITMAP, detail=detail, where=Where(volume=volume.id, mft_entry=entry))
-        if len(entries) > _LISTED:
-            more = f"{len(entries) - _LISTED} further records: {detail}"
-            yield Gap(kind=GapKind.MFT_BITMAP, detail=more, where=_mft(volume))
+        yield from _listed(volume, GapKind.MFT_BITMAP, mask, detail)
+
+
+def _listed(volume: NtfsVolume, kind: GapKind, mask: Mask, detail: str, bytes_each: int | None = None) -> Iterator[Gap]:
+    """Yield a gap for each record of the mask, those beyond the first so many together."""
+    entries = np.flatnonzero(mask)
+    for entry in entries[:_LISTED].tolist():
+        yield Gap(kind=kind, detail=detail, where=Where(volume=volume.id, mft_entry=entry), bytes=bytes_each)
+    more = len(entries) - _LISTED
+    if more > 0:
+        together = f"{more} further records, from entry {entries[_LISTED]} to {entries[-1]}: {detail}"
+        size = None if bytes_each is None else more * bytes_each
+        yield Gap(kind=kind, detail=together, where=_mft(volume), bytes=size)
 
 
 def _count_data_attributes(volume: NtfsVolume, gaps: list[Gap]) -> int | None:

@@ -1,0 +1,186 @@
+"""The documentation says what the program does: options, links, tables and keys are held against the code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import click
+import pytest
+
+from triage.cli import triage
+from triage.model.entry import StreamForm, StreamState
+from triage.model.errors import ExitCode
+from triage.model.evidence import Evidence, WriteProof
+from triage.model.finding import Finding, FindingKind
+from triage.model.gap import Gap, GapKind, Where
+from triage.model.indicator import IndicatorSet
+from triage.model.report import CaseInfo, Coverage, Reconciliation, Report, RescueSummary, Tool
+from triage.model.rescue import RescueOutcome
+from triage.model.verdict import Stage, Verdict
+from triage.model.volume import VolumeInfo, WindowsInfo
+from triage.report.case import RENDERERS
+from triage.verdict.materiality import MATERIAL
+from triage.verdict.stage import _BY_KIND, _BY_NAME_RULE, _BY_SERVICE_RULE, STAGE_NAMES
+
+PROJECT = Path(__file__).resolve().parent.parent
+DOCS = PROJECT / "docs"
+PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+QUICK_STARTS = ("responder", "analyst", "recovery")
+
+# Options of other programs that the pages name.
+_FOREIGN_OPTIONS = {"--validate", "--setrw"}
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+_CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+_COMMAND = re.compile(r"(?:^|\s)triage (?:--lang \S+ )?([a-z]+) ([^|>&\n`]*)")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def method() -> str:
+    return read(DOCS / "method.md")
+
+
+def forms_of(command: click.Command) -> Iterator[tuple[str, ...]]:
+    """Yield each option of a command as its forms; help has two."""
+    for parameter in command.get_params(click.Context(command)):
+        if isinstance(parameter, click.Option):
+            yield (*parameter.opts, *parameter.secondary_opts)
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {form for forms in forms_of(command) for form in forms}
+
+
+def rows_of(text: str, *header: str) -> list[list[str]]:
+    """Return the rows of the one table with this header, cells stripped."""
+    lines = iter(text.splitlines())
+    wanted = "| " + " | ".join(header) + " |"
+    assert wanted in text, f"no table {wanted}"
+    for line in lines:
+        if line == wanted:
+            break
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_a_page_names_exists(page: Path) -> None:
+    known = options_of(triage).union(*map(options_of, triage.commands.values())) | _FOREIGN_OPTIONS
+    assert set(_OPTION.findall(read(page))) - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_line_of_a_page_fits_its_command(page: Path) -> None:
+    for code in _CODE.findall(read(page)):
+        for name, arguments in _COMMAND.findall(code.strip("`")):
+            assert name in triage.commands, f"triage {name}"
+            assert set(_OPTION.findall(arguments)) - options_of(triage.commands[name]) == set(), f"triage {name}"
+
+
+@pytest.mark.parametrize("name", ["", *triage.commands])
+def test_every_option_of_a_command_is_documented(name: str) -> None:
+    code = "\n".join(code for page in PAGES for code in _CODE.findall(read(page)))
+    command = triage.commands[name] if name else triage
+    missing = [
+        forms
+        for forms in forms_of(command)
+        if not any(re.search(rf"(?<![\w-]){form}(?![\w-])", code) for form in forms)
+    ]
+    assert missing == []
+
+
+def test_every_command_is_documented() -> None:
+    text = "\n".join(map(read, PAGES))
+    assert [name for name in triage.commands if f"triage {name}" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_resolves(page: Path) -> None:
+    for target in _LINK.findall(read(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.is_file(), target
+        assert not anchor or anchor in anchors_of(linked), target
+
+
+@pytest.mark.parametrize("user", QUICK_STARTS)
+def test_quick_starts_stand_in_both_languages(user: str) -> None:
+    english, chinese = read(DOCS / f"quickstart-{user}.md"), read(DOCS / f"quickstart-{user}.zh.md")
+    assert f"](quickstart-{user}.zh.md)" in english
+    assert f"](quickstart-{user}.md)" in chinese
+    headings = re.compile(r"^##+ ", re.MULTILINE)
+    assert len(headings.findall(english)) == len(headings.findall(chinese))
+    assert len(re.findall(r"[\u4e00-\u9fff]", chinese)) > 800
+    assert english.count("```sh") == chinese.count("```sh")
+
+
+def test_stage_table_is_that_of_the_code() -> None:
+    rows = rows_of(method(), "By", "Finding", "Stage", "Published by")
+    assert all(source for _, _, _, source in rows)
+    told = {(by, finding): Stage(int(stage)) for by, finding, stage, _ in rows}
+    assert len(told) == len(rows)
+    assert told == {
+        **{("name", rule): stage for rule, stage in _BY_NAME_RULE.items()},
+        **{("kind", kind.value): stage for kind, stage in _BY_KIND.items()},
+        **{("service", rule): stage for rule, stage in _BY_SERVICE_RULE.items()},
+    }
+
+
+def test_stage_names_are_those_of_the_code() -> None:
+    rows = rows_of(method(), "Stage", "Name", "What it means")
+    assert {Stage(int(number)): name for number, name, _ in rows} == {stage: STAGE_NAMES[stage] for stage in Stage}
+
+
+def test_materiality_table_is_that_of_the_code() -> None:
+    rows = rows_of(method(), "Gap", "Material", "When")
+    assert {kind: {"yes": True, "no": False}[material] for kind, material, _ in rows} == {
+        kind.value: material for kind, material in MATERIAL.items()
+    }
+    assert len(MATERIAL) == len(GapKind)
+
+
+def test_every_key_of_the_report_is_explained() -> None:
+    text = read(DOCS / "report.md")
+    structs = (
+        *(Report, Tool, IndicatorSet, CaseInfo, Evidence, WriteProof, VolumeInfo, WindowsInfo),
+        *(Finding, Where, Gap, Coverage, Reconciliation, Verdict, RescueSummary),
+    )
+    keys = {field for struct in structs for field in struct.__struct_fields__}
+    explained = set(re.findall(r"[a-z0-9_]+", " ".join(_CODE.findall(text))))
+    assert sorted(keys - explained) == []
+
+
+def test_every_value_has_its_word() -> None:
+    report, recovery = read(DOCS / "report.md"), read(DOCS / "quickstart-recovery.md")
+    values = [*FindingKind, *StreamState, *StreamForm, *RescueOutcome]
+    assert [value for value in values if f"`{value}`" not in report] == []
+    outcomes = rows_of(recovery, "Outcome", "Copied", "Meaning", "What to do")
+    assert sorted(row[0].strip("`") for row in outcomes) == sorted(outcome.value for outcome in RescueOutcome)
+
+
+def test_every_file_of_a_case_and_every_exit_code_is_explained() -> None:
+    text = read(DOCS / "report.md")
+    assert [one.file_name for one in RENDERERS if f"| `{one.file_name}` |" not in text] == []
+    assert {int(row[0]) for row in rows_of(text, "Code", "`run`, `hive`", "`demo`, `list`, `ls`, `cat`, `verify`")} == {
+        int(code) for code in ExitCode
+    }
