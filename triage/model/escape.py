@@ -49,6 +49,8 @@ def escape_line(text: str) -> str:
     `unescape_line` gives the text back. WTF-8 writes an unpaired surrogate as UTF-8 would
     (https://simonsapin.github.io/wtf-8/).
     """
+    if text.isascii() and text.isprintable() and "%" not in text:
+        return text  # nearly every name, and a hundred thousand of them stand in one list
     return "".join(map(_percent, text))
 
 

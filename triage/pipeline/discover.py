@@ -102,21 +102,11 @@ def _open(
         detail = f"the volume is {left_out_bytes} bytes longer than its partition; its end was not read"
         where = Where(volume=volume_id, offset_bytes=partition.length_bytes)
         note(Gap(kind=GapKind.PARTITION_TABLE, detail=detail, where=where, bytes=left_out_bytes))
-    return FoundVolume(
-        info=VolumeInfo(
-            id=volume_id,
-            evidence=number,
-            offset_bytes=partition.offset_bytes,
-            length_bytes=partition.length_bytes,
-            filesystem=kind,
-            examined=True,
-            label=label,
-            serial=ntfs.geometry.serial,
-            cluster_bytes=ntfs.geometry.cluster_bytes,
-            partition=partition,
-        ),
-        ntfs=ntfs,
+    geometry = ntfs.geometry
+    info = msgspec.structs.replace(
+        info, examined=True, label=label, serial=geometry.serial, cluster_bytes=geometry.cluster_bytes
     )
+    return FoundVolume(info=info, ntfs=ntfs)
 
 
 def _not_examined(info: VolumeInfo, why_not: str, note: Callable[[Gap], None], *, material: bool) -> VolumeInfo:
@@ -130,16 +120,7 @@ def _not_examined(info: VolumeInfo, why_not: str, note: Callable[[Gap], None], *
         material=material,
     )
     note(gap)
-    return VolumeInfo(
-        id=info.id,
-        evidence=info.evidence,
-        offset_bytes=info.offset_bytes,
-        length_bytes=info.length_bytes,
-        filesystem=info.filesystem,
-        examined=False,
-        why_not=why_not,
-        partition=info.partition,
-    )
+    return msgspec.structs.replace(info, why_not=why_not)
 
 
 def _matters(partition: Partition, kind: str) -> bool:

@@ -168,7 +168,7 @@ def _open_vault(job: Job, journal: JournalWriter, done: Done) -> Vault:
     limit = max_file_bytes(destination)
     vault = Vault(destination, on_record=record, resume=job.resumed, done=earlier, max_file_bytes=limit)
     if not vault.reads_back_from_device:
-        detail = "rescued files are compared with what the system has cached: the destination has no device to read from"
+        detail = "the destination has no device of its own: rescued files were compared with what the system caches"
         journal.add(GapRecord(Gap(kind=GapKind.NOT_RESCUED, detail=detail, material=False)))
     return vault
 

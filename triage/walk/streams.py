@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from triage.model.entry import FIRST_USER_ENTRY, FileTimes, StreamForm, StreamState, Subject
 from triage.model.errors import ParseError
@@ -59,8 +59,7 @@ class _Row(NamedTuple):
     reparse_tag: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamPlan:
+class StreamPlan(Struct, frozen=True, kw_only=True):
     """One stream, ready to be read: its subject and either its place or the state in which it ends unread.
 
     A resident stream lies at `resident_offset` in `$MFT`; `through_tsk` asks for The Sleuth Kit's decoder; else
@@ -173,9 +172,9 @@ class Streams:
             return StreamState.NOT_DECODABLE, "compressed by CompactOS (WOF); not decoded yet"
         if row.reparse_tag != 0 and not subject.stream and not self._is_local(row):
             return _placeholder(row.reparse_tag)
-        if subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject):
-            if self._allocated_bytes(row.head) < subject.size_bytes:
-                return StreamState.SPARSE_SYSTEM, "sparse system stream"
+        is_system_sparse = subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject)
+        if is_system_sparse and self._allocated_bytes(row.head) < subject.size_bytes:
+            return StreamState.SPARSE_SYSTEM, "sparse system stream"
         return None, ""
 
     def _is_local(self, row: _Row) -> bool:
