@@ -115,7 +115,7 @@ def on_terminal(*arguments: Argument, answers: Iterable[tuple[bytes, bytes]] = (
     if process == 0:
         os.environ.update(_LANGUAGE)
         os.execv(_TRIAGE[0], (*_TRIAGE, *arguments))
-    waiting, out = list(answers), b""
+    waiting, out, answered = list(answers), b"", 0
     while True:
         try:
             block = os.read(terminal, 65536)
@@ -124,7 +124,8 @@ def on_terminal(*arguments: Argument, answers: Iterable[tuple[bytes, bytes]] = (
         if block == b"":
             break
         out += block
-        if waiting and waiting[0][0] in out:
+        if waiting and waiting[0][0] in out[answered:]:
+            answered = len(out)
             os.write(terminal, waiting.pop(0)[1])
     os.close(terminal)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
@@ -234,6 +235,6 @@ def here(*arguments: Argument) -> Ran:
         finally:
             set_language("en")
     assert isinstance(code, int)
-    written = [buffer.getvalue().decode("utf-8") for buffer in buffers]
+    written = [buffer.getvalue().decode("utf-8", "surrogateescape") for buffer in buffers]
     assert "Traceback" not in written[1]
     return Ran(code=code, out=written[0], err=written[1])

@@ -8,7 +8,13 @@ import pytest
 
 from tests.lab.disk import TOOLS, BuiltDisk, DiskSpec, build_disk
 from tests.needs import needs_device, needs_root, needs_tool
+from tests.skips import enforce
 from triage.model.verdict import Stage
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have skipped tests counted."""
+    enforce(config)
 
 
 class LabDisk(Protocol):

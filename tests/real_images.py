@@ -15,7 +15,7 @@ from tests.needs import data_path
 
 _CHUNK_BYTES = 1 << 20
 _EWF = (".E01",)
-_QEMU = (".vhd", ".vhdx", ".qcow2")
+_QEMU = (".vhd", ".vhdx", ".qcow2", ".vmdk")
 
 
 class RealImage(Struct, frozen=True, kw_only=True):
@@ -48,7 +48,13 @@ class Expected(Struct, frozen=True):
     manifest: dict[str, ExpectedStream]
 
 
+_CONTAINERS = "derived-containers/derived-containers.tar.xz"
 IMAGES = (
+    RealImage(path=_CONTAINERS, member="7-ntfs-undel.001", tags=("dftt7",)),
+    RealImage(path=_CONTAINERS, member="7-ntfs-undel-seg.E01", tags=("dftt7",)),
+    RealImage(path=_CONTAINERS, member="dfvfs-ntfs-compressed.qcow2", tags=("dfvfs_ntfs",)),
+    RealImage(path=_CONTAINERS, member="dfvfs-ntfs-monolithicFlat.vmdk", tags=("dfvfs_ntfs",)),
+    RealImage(path=_CONTAINERS, member="dfvfs-ntfs-streamOptimized.vmdk", tags=("dfvfs_ntfs",)),
     RealImage(path="colinfinck-ntfs/testfs1.xz", tags=("testfs1",)),
     RealImage(path="dfir-orc/ntfs.7z", member="ntfs.vhd", tags=("orc",)),
     RealImage(path="dftt/7-undel-ntfs.zip", member="7-ntfs-undel.dd", tags=("dftt7",)),
@@ -123,7 +129,7 @@ def _unpack_member(packed: Path, member: str, folder: Path) -> Path:
     elif packed.suffix == ".7z":
         _run("7z", "e", "-y", f"-o{folder}", packed, member)
     else:
-        _run("tar", "-x", "-S", "-f", packed, "-C", folder, member)
+        _run("tar", "-x", "-S", "-f", packed, "-C", folder)
     return folder / member
 
 

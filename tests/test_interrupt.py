@@ -89,7 +89,7 @@ def test_an_interrupted_case_is_sealed_and_resumes_to_the_same(
     case = tmp_path / "case"
     hook = Hook(folder=tmp_path, act="wait", at=30)
     said = stopped_by(number, "run", image, "--out", case, "--quiet", hook=hook)
-    assert said == "triage: stopping after what is under way; once more ends it at once\n"
+    assert said == "triage: stopping after what is under way; Ctrl-C once more ends it at once\n"
     report, whole = report_of(case), report_of(undisturbed)
     assert report.case.interrupted
     assert report.case.fatal is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 from collections import Counter
@@ -13,9 +14,10 @@ from pathlib import Path
 import pyfsntfs
 import pytest
 
-from tests.cases import Case, case_of, paths_by_entry, truth_by_name
+from tests.cases import Case, case_of, examine_here, paths_by_entry, truth_by_name
 from tests.conftest import LabDisk
 from tests.lab.disk import BuiltDisk, DiskSpec
+from tests.lab.mft_edit import set_initialized_size
 from tests.lab.mounts import mount_read_only, on_mount
 from tests.lab.odd import FORMS_FOLDER
 from tests.lab.plan import TrueStream, Written, sha256
@@ -132,6 +134,21 @@ def test_the_ledger_adds_up(lab_disk: LabDisk, spec: DiskSpec) -> None:
     assert coverage.entries == reconciliation.base_records
     assert Counter(one.state.value for one in case.streams) == coverage.streams_by_state
     assert max(Counter((one.mft_entry, one.stream) for one in case.streams).values()) == 1
+
+
+@pytest.mark.parametrize("initialized_bytes", [0, 1, 30_000, 65_536, 100_000])
+def test_compressed_bytes_past_the_initialised_size_are_zeros(
+    disk: BuiltDisk, case: Case, tmp_path: Path, initialized_bytes: int
+) -> None:
+    copy = Path(shutil.copy(disk.image, tmp_path / "volume.img"))
+    path = f"{FORMS_FOLDER}/compressed/mixed.bin"
+    (record,) = [one for one in case.streams if one.path == path]
+    set_initialized_size(copy, record.mft_entry, "", initialized_bytes)
+    with mount_read_only(disk.image, 0) as folder:
+        content = (folder / path).read_bytes()
+    shown = content[:initialized_bytes].ljust(len(content), b"\0")
+    assert sha256(content) == record.sha256 != sha256(shown)
+    assert examine_here(copy, tmp_path / "case").digests()[path, ""] == sha256(shown)
 
 
 def test_only_the_bad_cluster_list_is_left_unread_without_a_gap(case: Case) -> None:

@@ -207,6 +207,40 @@ def test_a_bit_that_is_set_for_a_free_record_is_a_gap(plain_copy: Path, tmp_path
     assert case.exit_code is ExitCode.INCONCLUSIVE
 
 
+def test_attributes_out_of_order_are_a_gap(plain_copy: Path, tmp_path: Path) -> None:
+    """$STANDARD_INFORMATION that became something else: its times are lost, and nothing but the order tells."""
+    mft = MftEditor(plain_copy)
+    entry = 81
+    record = mft.record(entry)
+    struct.pack_into("<I", record, next(attributes(record)).offset, 0x50)
+    mft.put(entry, record)
+    case = examine_here(plain_copy, tmp_path / "case")
+    assert [(gap.kind, gap.where.mft_entry) for gap in case.report.gaps] == [(GapKind.MFT_RECORD, entry)]
+
+
+def test_a_freed_extension_record_is_neither_a_stream_nor_a_gap(lab_disk: LabDisk, tmp_path: Path) -> None:
+    """When an alternate stream is deleted its record is freed, but still names the file that it once extended."""
+    disk = lab_disk(spec=_ODD)
+    copy = Path(shutil.copy(disk.image, tmp_path / "volume.img"))
+    healthy = examine_here(disk.image, tmp_path / "healthy")
+    mft = MftEditor(copy)
+    for entry in range(24, mft.records):
+        record = mft.record(entry)
+        if record[:4] == b"FILE" and record[0x20] != 0 and [one.type for one in attributes(record)] == [DATA]:
+            break
+    (stream,) = attributes(record)
+    record[FLAGS] &= 0xFE
+    mft.put(entry, record)
+    offset = _bitmap_offset(mft) + entry // 8
+    mft.write(offset, bytes([mft.read(offset, 1)[0] & ~(1 << entry % 8)]))
+    case = examine_here(copy, tmp_path / "case")
+    gone = {place for place in healthy.digests() if place not in case.digests()}
+    assert gone == {("Users/alice/Documents/streams/many-streams.txt", stream.name)}
+    assert {gap.where for gap in case.report.gaps} == {gap.where for gap in healthy.report.gaps}
+    (reconciliation,) = case.report.coverage.reconciliation
+    assert reconciliation.streams == reconciliation.data_attributes
+
+
 def test_many_damaged_records_are_listed_and_then_counted(plain_copy: Path, tmp_path: Path) -> None:
     mft = MftEditor(plain_copy)
     allocated = [entry for entry in range(24, mft.records) if mft.raw(entry)[FLAGS] & 1]

@@ -51,8 +51,8 @@ def read_base_block(data: bytes) -> BaseBlock:
     """Read the file header; ParseError where there is none."""
     if len(data) < BASE_BLOCK_BYTES + _PAGE_BYTES // 8:
         raise ParseError("hive is too short", need_bytes=BASE_BLOCK_BYTES + _PAGE_BYTES, have_bytes=len(data))
-    signature, primary, secondary, _written, _major, minor, file_type, _format, root, size = (
-        _BASE_BLOCK.unpack_from(data)
+    signature, primary, secondary, _written, _major, minor, file_type, _format, root, size = _BASE_BLOCK.unpack_from(
+        data
     )
     if signature != b"regf":
         raise ParseError("no regf signature")

@@ -72,9 +72,7 @@ def read_system(hive: Hive) -> SystemHive:
         hive.note("Select", Damage(detail=f"{named} is not among those reached", offset_bytes=0))
     by_relevance = sorted(control_sets, key=lambda number: number != current)
     controls = [control for number in by_relevance if (control := control_sets[number].subkey("Control"))]
-    services = [
-        service for number in control_sets for service in _services(hive, number, control_sets[number])
-    ]
+    services = [service for number in control_sets for service in _services(hive, number, control_sets[number])]
     time_zone = next((key for control in controls if (key := control.subkey("TimeZoneInformation"))), None)
     return SystemHive(
         where=hive.where,

@@ -6,18 +6,41 @@ import io
 import os
 import sys
 from contextlib import suppress
+from importlib import import_module
 
 import click
 
 from triage import __version__
-from triage.cli.browsing import cat, hive, list_volumes, ls
-from triage.cli.case import demo, run, verify
 from triage.model.errors import ExitCode, TriageError
 from triage.model.escape import escape_terminal
 from triage.model.text import _, set_language
 
+_COMMANDS = {
+    "run": "triage.cli.case:run",
+    "verify": "triage.cli.case:verify",
+    "demo": "triage.cli.case:demo",
+    "list": "triage.cli.browsing:list_volumes",
+    "ls": "triage.cli.browsing:ls",
+    "cat": "triage.cli.browsing:cat",
+    "hive": "triage.cli.browsing:hive",
+}
 
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: a run's supervisor needs none of the libraries that parse evidence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's
+        module, _colon, attribute = _COMMANDS.get(cmd_name, "").partition(":")
+        if not module:
+            return None
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=_Commands, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="triage")
 @click.option("--lang", metavar="LOCALE", help="Language of messages and report, for example en or zh_CN.")
 def triage(lang: str | None) -> None:
@@ -26,16 +49,12 @@ def triage(lang: str | None) -> None:
         set_language(lang)
 
 
-for command in (run, verify, demo, list_volumes, ls, cat, hive):
-    triage.add_command(command)
-
-
 def main() -> None:
     """Run a command; the process ends with its exit code."""
     _prepare_streams()
     set_language(None)
     try:
-        code = triage.main(standalone_mode=False)
+        code = triage.main(prog_name="triage", standalone_mode=False)
         sys.stdout.flush()
     except TriageError as error:
         code = _fail(error.message, error.hint, error.exit_code)

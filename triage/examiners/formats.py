@@ -72,9 +72,7 @@ def pdf(content: Content) -> bool:
     """PDF (ISO 32000-1, 7.5): header within the first 1024 bytes, end of file mark near the end."""
     if b"%PDF-" not in content.head[:1024]:
         return False
-    return content.tail is None or any(
-        mark in content.tail[-_PDF_END_BYTES:] for mark in (b"%%EOF", b"startxref")
-    )
+    return content.tail is None or any(mark in content.tail[-_PDF_END_BYTES:] for mark in (b"%%EOF", b"startxref"))
 
 
 def rtf(content: Content) -> bool:

@@ -51,9 +51,7 @@ def examine_hive_file(data: bytes, name: str) -> HiveReport:
     computer_name = None if system is None else system.windows.computer_name
     computed = None if computer_name is None else work_directory_name(computer_name)
     findings = () if system is None else examine_services(system, work_directory_name=computed)
-    services = (
-        Counter(service.control_set for service in system.services) if system is not None else Counter[int]()
-    )
+    services = Counter(service.control_set for service in system.services) if system is not None else Counter[int]()
     values_of_keys = [len(key.values) for key in hive.walk()]
     return HiveReport(
         name=name,

@@ -19,9 +19,7 @@ _TAIL_SAMPLE_BYTES = 0x400
 _WIDE_ENCODINGS = ("utf-16-le", "utf-16-be")
 _MIN_COMMON_SHARE = 0.9
 # What wide text consists of: Latin, Greek, Cyrillic, punctuation, kana, CJK, Hangul and full-width forms.
-_COMMON = re.compile(
-    "[\t\r\n -~\xa0-\u052f\u2010-\u2027\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]+"
-)
+_COMMON = re.compile("[\t\r\n -~\xa0-\u052f\u2010-\u2027\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]+")
 
 
 def is_text(head: bytes, tail: bytes | None) -> bool:
@@ -33,9 +31,7 @@ def is_text(head: bytes, tail: bytes | None) -> bool:
         return _is_wide_text(front[2:], encoding) and _is_wide_text(back.removeprefix(front[:2]), encoding)
     if _is_narrow_text(front):
         return _is_narrow_text(back)
-    return any(
-        _is_wide_text(front, encoding) and _is_wide_text(back, encoding) for encoding in _WIDE_ENCODINGS
-    )
+    return any(_is_wide_text(front, encoding) and _is_wide_text(back, encoding) for encoding in _WIDE_ENCODINGS)
 
 
 def _is_narrow_text(sample: bytes) -> bool:

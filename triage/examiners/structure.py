@@ -80,9 +80,7 @@ _TABLE: tuple[tuple[str, TypeCheck], ...] = (
     ("tar", formats.tar),
     (
         "iso",
-        _any(
-            _starts(b"CD001", b"BEA01", at=0x8001), _starts(b"\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0")
-        ),
+        _any(_starts(b"CD001", b"BEA01", at=0x8001), _starts(b"\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0")),
     ),
     ("vdi", _starts(b"\x7f\x10\xda\xbe", at=0x40)),
     ("mp3", _MP3),
@@ -125,11 +123,7 @@ def fits_extension(extension: str, content: Content) -> bool:
 
     A file of nothing but zeros (as far as kept) fits no type: that is what a cut power line leaves of one.
     """
-    if (
-        content.size_bytes >= _MIN_ZEROS_BYTES
-        and _only_zeros(content.head)
-        and _only_zeros(content.tail or b"")
-    ):
+    if content.size_bytes >= _MIN_ZEROS_BYTES and _only_zeros(content.head) and _only_zeros(content.tail or b""):
         return False
     check = CHECKS.get(extension)
     return check is None or check(content)

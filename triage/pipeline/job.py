@@ -38,3 +38,11 @@ class Job(Struct, frozen=True, kw_only=True):
     resumed: bool = False
     suspects: tuple[Token, ...] = ()
     skip: tuple[Token, ...] = ()
+
+
+class WorkerError(Struct, frozen=True, kw_only=True):
+    """An error that ends the job, as the worker tells it."""
+
+    message: str
+    hint: str
+    exit_code: int

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,10 +17,9 @@ from triage.model.text import _
 from triage.pipeline.assemble import gather
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.case_folder import CaseFolder
-from triage.pipeline.job import Job
+from triage.pipeline.job import Job, WorkerError
 from triage.pipeline.journal import drop_torn_line
 from triage.pipeline.restart import Restarts
-from triage.pipeline.worker import WorkerError
 
 _LOOK_SECONDS = 0.1
 _LAST_WORDS_BYTES = 4096
@@ -103,13 +102,15 @@ def _run_once(
         ) as worker,
     ):
         _send(worker, job)
+        end = os.pidfd_open(worker.pid)
         while worker.poll() is None:
             _pass_on(stop(), worker, board, observer, ending)
             if not reserved and board.phase >= Phase.READING:
                 reserved = True
                 _reserve(case, board, ending)
             observer.look(board)
-            time.sleep(_LOOK_SECONDS)
+            select.select([end], [], [], _LOOK_SECONDS)
+        os.close(end)
         observer.look(board)
         answer = worker.stdout.read() if worker.stdout is not None else b""
         last_words = _last_line(errors.fileno())
@@ -122,7 +123,7 @@ def _pass_on(asked: int, worker: subprocess.Popen[bytes], board: Board, observer
     if asked > 0 and not ending.interrupted:
         ending.interrupted = True
         board.ask_to_stop()
-        observer.warn(_("stopping after what is under way; once more ends it at once"))
+        observer.warn(_("stopping after what is under way; Ctrl-C once more ends it at once"))
     if asked > 1:
         worker.kill()
 

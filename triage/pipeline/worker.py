@@ -14,22 +14,13 @@ import signal
 import sys
 
 import msgspec
-from msgspec import Struct
 
 from triage.model.errors import ExitCode, TriageError
 from triage.pipeline.board import Board
 from triage.pipeline.examine import examine
-from triage.pipeline.job import Job
+from triage.pipeline.job import Job, WorkerError
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
-class WorkerError(Struct, frozen=True, kw_only=True):
-    """An error that ends the job, as the worker tells it."""
-
-    message: str
-    hint: str
-    exit_code: int
 
 
 def main() -> int:

@@ -70,6 +70,7 @@ class Records:
     odd: Mask  # whole, but with attributes that no sound record has: some of what it had is lost
     empty: Mask  # nothing but zeros where the magic should be: never used
     sequence: U16
+    link_count: U16
     flags: U16
     base_entry: U64  # of extension records; 0 for base records
     base_sequence: U16
@@ -121,6 +122,7 @@ def parse_records(raw: bytes | bytearray, record_bytes: int, first_entry: int) -
         odd=odd & whole,
         empty=magic == 0,
         sequence=halves[:, 8].copy(),
+        link_count=halves[:, 9].copy(),
         flags=halves[:, 11].copy(),
         base_entry=base,
         base_sequence=halves[:, 19].copy(),

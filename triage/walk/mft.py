@@ -44,6 +44,7 @@ class Entries:
     """One row a record of `$MFT`, by entry number."""
 
     sequence: U16
+    link_count: U16  # as the record tells it: how many names it has, DOS short names among them
     in_use: Mask
     directory: Mask
     special: Mask  # a file of $Extend or a view index
@@ -71,9 +72,13 @@ class Entries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameColumns:
-    """One row a `$FILE_NAME`; `offset` and `length` tell its place in the names' bytes, UTF-16LE."""
+    """One row a `$FILE_NAME`; `offset` and `length` tell its place in the names' bytes, UTF-16LE.
+
+    `in_use` is that of the record in which the attribute stands, which may be an extension of its owner.
+    """
 
     owner: I64
+    in_use: Mask
     parent: I64
     parent_sequence: U16
     namespace: U8
@@ -94,9 +99,11 @@ class StreamColumns:
     """One row a `$DATA` attribute or a later piece of one.
 
     `pairs_offset` points into the mapping pairs' bytes; of a resident stream it is the content's byte offset in `$MFT`.
+    `in_use` is that of the record in which the attribute stands, which may be an extension of its owner.
     """
 
     owner: I64
+    in_use: Mask
     attribute_id: U16
     flags: U16
     resident: Mask
@@ -181,7 +188,8 @@ class _Collector:
         self._entries.append(
             Entries(
                 sequence=records.sequence,
-                in_use=(flags & RECORD_IN_USE) != 0,
+                in_use=_in_use(records),
+                link_count=records.link_count,
                 directory=(flags & RECORD_IS_DIRECTORY) != 0,
                 special=(flags & RECORD_IS_SPECIAL) != 0,
                 readable=records.whole,
@@ -215,6 +223,7 @@ class _Collector:
         self._names.append(
             NameColumns(
                 owner=owner[attributes.row[rows]],
+                in_use=_in_use(records)[attributes.row[rows]],
                 parent=(parent & _REFERENCE_ENTRY).astype(np.int64),
                 parent_sequence=(parent >> np.uint64(48)).astype(np.uint16),
                 namespace=flat[content + 65],
@@ -237,6 +246,7 @@ class _Collector:
         self._streams.append(
             StreamColumns(
                 owner=owner[attributes.row[rows]],
+                in_use=_in_use(records)[attributes.row[rows]],
                 attribute_id=attributes.id[rows],
                 flags=attributes.flags[rows],
                 resident=resident,
@@ -255,10 +265,10 @@ class _Collector:
         entries = _join(self._entries)
         count = len(entries.in_use)
         names = _join(self._names)
-        names = _take(names, names.owner < count)
+        names = _take(names, _belongs(names, entries))
         names = _take(names, np.lexsort((names.namespace == DOS_NAMESPACE, names.owner)))
         streams = _join(self._streams)
-        streams = _take(streams, streams.owner < count)
+        streams = _take(streams, _belongs(streams, entries))
         streams = _take(streams, np.lexsort((streams.start_vcn, streams.owner)))
         return MftTable(
             entries=entries,
@@ -275,6 +285,18 @@ class _Collector:
             ),
             gaps=self._gaps,
         )
+
+
+def _in_use(records: Records) -> Mask:
+    in_use: Mask = (records.flags & RECORD_IN_USE) != 0
+    return in_use
+
+
+def _belongs(columns: NameColumns | StreamColumns, entries: Entries) -> Mask:
+    """Tell the attributes that are their owner's; a freed extension record still names the file it once extended."""
+    owner = np.minimum(columns.owner, len(entries.in_use) - 1)
+    belongs: Mask = (columns.owner == owner) & (columns.in_use == entries.in_use[owner])
+    return belongs
 
 
 def _owners(records: Records) -> I64:

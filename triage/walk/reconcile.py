@@ -2,7 +2,7 @@
 
 Two witnesses are independent: the bits of `$MFT:$BITMAP` say which records are allocated; a raw scan of `$MFT`, read
 through The Sleuth Kit and walked one record at a time, says how many `$DATA` attributes there are. And every sound
-record has its attributes in order, a name and, unless it is a directory, content: what lacks one has lost it.
+record has its attributes in order, as many names as it counts and, unless it is a directory, content.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from triage.walk.streams import Streams
 _BLOCK_BYTES = 4 << 20
 _LISTED = 64
 _DATA = 0x80
-_RESERVED_ENTRIES = slice(12, 16)  # allocated on every volume, without a name
 
 
 def reconcile(volume: NtfsVolume, table: MftTable, streams: Streams, orphans: int) -> tuple[Reconciliation, list[Gap]]:
@@ -81,8 +80,7 @@ def _unsound_gaps(volume: NtfsVolume, table: MftTable, streams: Streams) -> Iter
     """List the readable records that have lost something; what they still have was examined."""
     entries, rows = table.entries, table.streams
     count = len(entries.in_use)
-    nameless = table.base & (table.names.first[1:] == table.names.first[:-1])
-    nameless[_RESERVED_ENTRIES] = False
+    lost_name = table.base & (np.diff(table.names.first) != entries.link_count)
     has_content = np.zeros(count, bool)
     has_content[rows.owner[streams.heads[rows.name_length[streams.heads] == 0]]] = True
     owner = np.where(entries.readable & (entries.base_entry < count), entries.base_entry, MFT_ENTRY)
@@ -94,8 +92,8 @@ def _unsound_gaps(volume: NtfsVolume, table: MftTable, streams: Streams) -> Iter
             odd & entries.in_use,
             "MFT record damaged: some of its attributes are lost (the others were examined)",
         ),
-        (nameless, "MFT record without a name: its file's name is lost (its content was examined)"),
-        (table.base & ~entries.directory & ~entries.special & ~has_content, "MFT record of a file without content"),
+        (lost_name, "MFT record of a file that has lost a name (its content was examined)"),
+        (table.base & ~entries.directory & ~entries.special & ~has_content, "MFT record of a file that has lost its content"),
     )
     for mask, detail in losses:
         yield from _listed(volume, GapKind.MFT_RECORD, mask, detail)
