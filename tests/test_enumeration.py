@@ -112,6 +112,33 @@ def test_deleted_entries_are_kept_apart_with_their_old_paths(odd_disk: BuiltDisk
     assert not set(table.streams.owner[streams.heads].tolist()) & set(dead.tolist())
 
 
+_NEEDS_MOUNT = (needs_root(), needs_tool("mkntfs", "ntfs-3g"), needs_device("/dev/fuse"))
+
+
+def _needs_mount(test: Callable[..., None]) -> Callable[..., None]:
+    for mark in _NEEDS_MOUNT:
+        test = mark(test)
+    return test
+
+
+@_needs_mount
+def test_a_deleted_tree_keeps_its_paths(tmp_path: Path) -> None:
+    """Deleting a directory raises its sequence number by one; what was in it still means that directory."""
+    image = _make_volume(tmp_path / "volume.img", 8 * _MIB)
+    with mount_for_writing(image) as folder:
+        (folder / "kept/gone/deep").mkdir(parents=True)
+        for name in ("kept/file.txt", "kept/gone/file.txt", "kept/gone/deep/file.txt"):
+            (folder / name).write_bytes(b"content")
+        shutil.rmtree(folder / "kept/gone")
+    with _opened(image) as (_, table):
+        paths = Paths(table)
+        named = np.flatnonzero(table.entries.readable & (np.diff(table.names.first) > 0)).tolist()
+        dead = {path for entry in named if not table.entries.in_use[entry] for path in paths.of(entry)}
+        alive = {path for entry in named if table.entries.in_use[entry] for path in paths.of(entry)}
+    assert dead == {"kept/gone", "kept/gone/file.txt", "kept/gone/deep", "kept/gone/deep/file.txt"}
+    assert {path for path in alive if path.startswith("kept")} == {"kept", "kept/file.txt"}
+
+
 def test_what_has_lost_its_parent_goes_under_the_orphan_root(copy: Path, odd_disk: BuiltDisk, tmp_path: Path) -> None:
     """A directory that was deleted and its record taken again has another sequence number."""
     folder = "Users/alice/Documents/forms"
@@ -185,15 +212,6 @@ def test_attributes_in_extension_records_belong_to_their_file(odd_disk: BuiltDis
             ours = {streams.name(head) for head in streams.heads_of(entry)}
             assert ours == {stream for where, stream in truth if where == path}
     assert table.base.sum() + (entries.in_use & (entries.base_entry != own)).sum() == entries.in_use.sum()
-
-
-_NEEDS_MOUNT = (needs_root(), needs_tool("mkntfs", "ntfs-3g"), needs_device("/dev/fuse"))
-
-
-def _needs_mount(test: Callable[..., None]) -> Callable[..., None]:
-    for mark in _NEEDS_MOUNT:
-        test = mark(test)
-    return test
 
 
 @_needs_mount

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from msgspec import Struct
 
-from tests.cases import Case, examine_here, run_case
+from tests.cases import Case, entries_by_path, examine_here, run_case
 from tests.conftest import LabDisk
 from tests.lab.disk import BuiltDisk, DiskSpec
 from tests.lab.tables import Layout
@@ -31,6 +31,7 @@ _VOLUME_BYTES = 16 << 20
 _HEALTHY = DiskSpec(stage=Stage.NONE, layout=Layout.BARE, volume_bytes=_VOLUME_BYTES)
 _ODD = DiskSpec(stage=Stage.NONE, layout=Layout.BARE, volume_bytes=_VOLUME_BYTES, oddities=True)
 _BITMAP = 0xB0
+_BASE = 0x20  # an extension record's reference to the record that it extends
 _MFT = ("$MFT", "")  # its own digest changes with every damage
 
 
@@ -218,16 +219,57 @@ def test_attributes_out_of_order_are_a_gap(plain_copy: Path, tmp_path: Path) -> 
     assert [(gap.kind, gap.where.mft_entry) for gap in case.report.gaps] == [(GapKind.MFT_RECORD, entry)]
 
 
+def test_one_lost_name_of_several_is_a_gap(lab_disk: LabDisk, tmp_path: Path) -> None:
+    """The record counts its links; a lost one may be the name that an indicator knows."""
+    disk = lab_disk(spec=_ODD)
+    copy = Path(shutil.copy(disk.image, tmp_path / "volume.img"))
+    one = disk.stream("Users/alice/Documents/streams/linked.txt")
+    with open_evidence(str(copy)) as source:
+        by_path = entries_by_path(NtfsVolume(source, "v1"))
+    mft = MftEditor(copy)
+    entry = by_path[one.path]
+    record = mft.record(entry)
+    *_, last = (attribute for attribute in attributes(record) if attribute.type == FILE_NAME)
+    struct.pack_into("<I", record, last.offset, 0x50)
+    mft.put(entry, record)
+    case = examine_here(copy, tmp_path / "case")
+    assert [gap.where.mft_entry for gap in case.gaps(GapKind.MFT_RECORD)] == [entry]
+
+
+def _find_extension(mft: MftEditor) -> int:
+    """Return an extension record that holds nothing but one stream."""
+    for entry in range(24, mft.records):
+        record = mft.record(entry)
+        if record[:4] == b"FILE" and record[_BASE] != 0 and [one.type for one in attributes(record)] == [DATA]:
+            return entry
+    raise ValueError("no extension record")
+
+
+@pytest.mark.parametrize("base", [15, 4095, (1 << 48) - 1])
+def test_an_extension_record_of_no_file_is_a_gap(lab_disk: LabDisk, tmp_path: Path, base: int) -> None:
+    """Its stream belongs to nobody, so it is not enumerated; the raw scan counts it."""
+    copy = Path(shutil.copy(lab_disk(spec=_ODD).image, tmp_path / "volume.img"))
+    mft = MftEditor(copy)
+    entry = _find_extension(mft)
+    record = mft.record(entry)
+    (stream,) = attributes(record)
+    struct.pack_into("<Q", record, _BASE, base | 1 << 48)
+    mft.put(entry, record)
+    case = examine_here(copy, tmp_path / "case")
+    seen = [one for one in case.streams if one.stream == stream.name]
+    assert [one.mft_entry for one in seen] == ([15] if base == 15 else [])
+    assert base == 15 or len(case.gaps(GapKind.MFT_STREAM_COUNT)) == 1
+    assert case.exit_code is ExitCode.INCONCLUSIVE
+
+
 def test_a_freed_extension_record_is_neither_a_stream_nor_a_gap(lab_disk: LabDisk, tmp_path: Path) -> None:
     """When an alternate stream is deleted its record is freed, but still names the file that it once extended."""
     disk = lab_disk(spec=_ODD)
     copy = Path(shutil.copy(disk.image, tmp_path / "volume.img"))
     healthy = examine_here(disk.image, tmp_path / "healthy")
     mft = MftEditor(copy)
-    for entry in range(24, mft.records):
-        record = mft.record(entry)
-        if record[:4] == b"FILE" and record[0x20] != 0 and [one.type for one in attributes(record)] == [DATA]:
-            break
+    entry = _find_extension(mft)
+    record = mft.record(entry)
     (stream,) = attributes(record)
     record[FLAGS] &= 0xFE
     mft.put(entry, record)

@@ -7,6 +7,7 @@ import signal
 import sys
 import uuid
 from datetime import UTC, datetime
+from getpass import getpass
 from pathlib import Path
 
 import click
@@ -235,8 +236,10 @@ def _ask_passphrase() -> str:
             _("the key needs a passphrase and there is no terminal to ask for it"),
             hint=_("run on a terminal, or give a key without a passphrase"),
         )
-    passphrase: str = click.prompt(_("Passphrase of the key"), hide_input=True, err=True)
-    return passphrase
+    try:
+        return getpass(_("Passphrase of the key: "))
+    except EOFError:
+        raise click.Abort from None
 
 
 def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:
