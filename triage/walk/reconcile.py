@@ -87,13 +87,11 @@ def _unsound_gaps(volume: NtfsVolume, table: MftTable, streams: Streams) -> Iter
     may_have_indexes = entries.directory | entries.special
     may_have_indexes[MFT_ENTRY] = True  # it has a bitmap, that of the records
     odd = entries.odd | (entries.indexes & ~may_have_indexes[owner])
+    lost_content = table.base & ~entries.directory & ~entries.special & ~has_content
     losses = (
-        (
-            odd & entries.in_use,
-            "MFT record damaged: some of its attributes are lost (the others were examined)",
-        ),
+        (odd & entries.in_use, "MFT record damaged: some of its attributes are lost (the others were examined)"),
         (lost_name, "MFT record of a file that has lost a name (its content was examined)"),
-        (table.base & ~entries.directory & ~entries.special & ~has_content, "MFT record of a file that has lost its content"),
+        (lost_content, "MFT record of a file that has lost its content"),
     )
     for mask, detail in losses:
         yield from _listed(volume, GapKind.MFT_RECORD, mask, detail)
