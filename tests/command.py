@@ -23,7 +23,8 @@ from triage.model.report import Report
 from triage.model.text import set_language
 from triage.report.document import load_report
 
-HOOK_FOLDER = Path(__file__).parent / "worker_hook"
+REPOSITORY = Path(__file__).resolve().parent.parent
+HOOK_FOLDER = REPOSITORY / "tests" / "worker_hook"
 _TRIAGE = (sys.executable, "-m", "triage")
 _PATIENCE_SECONDS = 60
 _LANGUAGE = {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
@@ -76,7 +77,7 @@ class Hook(Struct, frozen=True, kw_only=True):
             "reached": str(self.reached),
             "gate": str(self.written or self.gate),
         }
-        return {"PYTHONPATH": str(HOOK_FOLDER), "WORKER_HOOK": json.dumps(plan)}
+        return {"PYTHONPATH": os.pathsep.join((str(HOOK_FOLDER), str(REPOSITORY))), "WORKER_HOOK": json.dumps(plan)}
 
 
 def triage(*arguments: Argument, folder: Path | None = None, hook: Hook | None = None, **kept: str) -> Ran:
@@ -89,16 +90,21 @@ def start(
     *arguments: Argument, folder: Path | None = None, hook: Hook | None = None, **kept: str
 ) -> subprocess.Popen[bytes]:
     """Start the command in a session of its own."""
-    environment = dict(os.environ, **_LANGUAGE, **kept, **(hook.environment() if hook is not None else {}))
     return subprocess.Popen(
         (*_TRIAGE, *arguments),
         cwd=folder,
-        env=environment,
+        env=environment(**kept, **(hook.environment() if hook is not None else {})),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+def environment(**kept: str) -> dict[str, str]:
+    """Return the environment of a user: output is buffered, messages are English; `kept` comes on top."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**own, **_LANGUAGE, **kept}
 
 
 def ended(process: subprocess.Popen[bytes]) -> Ran:
@@ -113,8 +119,7 @@ def on_terminal(*arguments: Argument, answers: Iterable[tuple[bytes, bytes]] = (
     """Run the command on a terminal that does not know its size, as serial ones; answer what it asks for."""
     process, terminal = pty.fork()
     if process == 0:
-        os.environ.update(_LANGUAGE)
-        os.execv(_TRIAGE[0], (*_TRIAGE, *arguments))
+        os.execve(_TRIAGE[0], (*_TRIAGE, *arguments), environment())
     waiting, out, answered = list(answers), b"", 0
     while True:
         try:

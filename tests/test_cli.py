@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.command import Ran, copied, here, on_terminal, report_of, triage
+from tests.command import Ran, copied, environment, here, on_terminal, report_of, triage
 from tests.conftest import LabDisk
 from tests.lab import odd
 from tests.lab.disk import BuiltDisk, DiskSpec
@@ -189,7 +189,10 @@ class TestStreams:
     def test_a_reader_that_goes_away_is_no_fault(self, image: Path) -> None:
         for arguments in (("ls", "-r", f"{image}:v1/"), ("cat", f"{image}:v1/$LogFile")):
             with subprocess.Popen(
-                (sys.executable, "-m", "triage", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                (sys.executable, "-m", "triage", *arguments),
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             ) as process:
                 assert process.stdout is not None
                 process.stdout.read(1)
@@ -203,6 +206,7 @@ class TestStreams:
         with open("/dev/full", "wb") as full:
             ended = subprocess.run(
                 (sys.executable, "-m", "triage", command, *place.get(command, ())),
+                env=environment(),
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,

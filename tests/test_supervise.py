@@ -131,6 +131,8 @@ def test_a_supervisor_that_is_killed_takes_its_worker_along_and_nothing_is_lost(
     while is_running(worker):
         time.sleep(0.01)
     assert triage("verify", case).code == 1
+    with (case / "journal.jsonl").open("a") as journal:
+        journal.write('["stream","v1",')  # a write that was cut off
     resumed = triage("run", "--resume", case)
     assert resumed.code == 10
     assert seen(case) == seen(undisturbed)

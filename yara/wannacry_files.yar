@@ -15,27 +15,28 @@ rule WannaCry_EncryptedFile_Header
         confidence = "high"
         family = "wannacry"
         decided_by = "content"
-    strings:
-        $magic = "WANACRY!\x00\x01\x00\x00"
     condition:
-        $magic at 0 and (uint32(0x10C) == 4 or uint32(0x10C) == 3)
+        uint32be(0) == 0x57414E41  // "WANACRY!", length of the key
+        and uint32be(4) == 0x43525921
+        and uint32(8) == 0x100
+        and (uint32(0x10C) == 4 or uint32(0x10C) == 3)
 }
 
 rule WannaCry_Configuration_Servers
 {
     meta:
-        description = "Configuration (c.wnry): hidden services joined by semicolons, address of the Tor archive"
+        description = "Configuration (c.wnry): hidden services joined by semicolons, in a field that ends in NUL"
         reference = "https://www.cisa.gov/news-events/alerts/2017/05/12/indicators-associated-wannacry-ransomware"
         date = "2026-11-21"
         severity = "high"
         confidence = "high"
         family = "wannacry"
     strings:
-        $server_1 = "57g7spgrzlojinas.onion;"
+        $server_1 = "v2riucmf.onion;"  // gx7ekbenv2riucmf
         $server_2 = "76jdd2ir2embyv47.onion;"
-        $tor = "tor-win32-0.2.9.10.zip\x00"
     condition:
-        $tor and any of ($server_*)
+        // In the configuration the list ends in NUL; a text that quotes it goes on.
+        for any of them : (for any distance in (1 .. 256) : (uint8(@ + distance) == 0))
 }
 
 rule WannaCry_Archive_Members
@@ -48,11 +49,10 @@ rule WannaCry_Archive_Members
         confidence = "high"
         family = "wannacry"
     strings:
-        $text = { 50 4B 03 04 [26] 6D 73 67 2F 6D 5F }  // msg/m_
-        $component = { 50 4B 03 04 [26] (62 | 63 | 72 | 73 | 74 | 75) 2E 77 6E 72 79 }  // b.wnry …
-        $helper = { 50 4B 03 04 [26] 74 61 73 6B (64 6C | 73 65) 2E 65 78 65 }  // taskdl.exe, taskse.exe
+        $component = { 50 4B ?? 04 [26] (62 | 63 | 72 | 73 | 74 | 75) ?? 77 6E 72 79 }  // b.wnry, c.wnry …
+        $text = { 50 4B ?? 04 [26] 6D 73 67 ?? 6D 5F [4-24] ?? 77 6E 72 79 }  // msg/m_bulgarian.wnry …
     condition:
-        #text + #component + #helper >= 3
+        #component + #text >= 3
 }
 
 rule WannaCry_Note_Text
@@ -65,15 +65,21 @@ rule WannaCry_Note_Text
         confidence = "high"
         family = "wannacry"
     strings:
-        $worry = "Don't worry about decryption."
-        $window = "@WanaDecryptor@"
+        $window = { 57 61 6E 61 44 ?? 63 72 79 ?? 74 6F ?? 40 }  // WanaDecryptor@
     condition:
         uint32be(0) == 0x513A2020  // "Q:  What's wrong with my files?"
         and uint32be(4) == 0x57686174
         and uint32be(8) == 0x27732077
         and uint32be(12) == 0x726F6E67
         and uint32be(27) == 0x6C65733F
-        and any of them
+        and (
+            $window
+            or for any place in (32 .. 2048) : (  // "Don't worry", where no window is named
+                uint32be(place) == 0x446F6E27
+                and uint32be(place + 4) == 0x7420776F
+                and uint32be(place + 7) == 0x6F727279
+            )
+        )
 }
 
 rule WannaCry_Batch_Text
@@ -86,7 +92,7 @@ rule WannaCry_Batch_Text
         confidence = "high"
         family = "wannacry"
     strings:
-        $window = "@WanaDecryptor@"
+        $window = { 57 61 6E 61 44 ?? 63 72 79 ?? 74 6F ?? 40 }  // WanaDecryptor@
     condition:
         uint32be(0) == 0x40656368  // "@echo off", "echo SET" on the next line
         and uint32be(5) == 0x206F6666
@@ -107,7 +113,7 @@ rule WannaCry_Script_Text
         confidence = "medium"
         family = "wannacry"
     strings:
-        $window = "@WanaDecryptor@"
+        $window = { 57 61 6E 61 44 ?? 63 72 79 ?? 74 6F ?? 40 }  // WanaDecryptor@
     condition:
         uint32be(0) == 0x53455420  // "SET ow = WScript"
         and uint32be(4) == 0x6F77203D

@@ -12,9 +12,9 @@ rule WannaCry_Version1_Strings
         confidence = "medium"
         family = "wannacry"
     strings:
-        $password = "wcry@123\x00"
-        $mutex_1 = "\\WINDOWS_TASKOSHT_MUTEX"
-        $mutex_2 = "\\WINDOWS_TASKCST_MUTEX"
+        $password = { 77 63 72 79 ?? 31 32 33 00 }  // wcry@123
+        $mutex_1 = { 57 49 4E 44 4F 57 53 ?? 54 41 53 4B 4F 53 48 54 ?? 4D 55 54 45 58 }  // WINDOWS_TASKOSHT_MUTEX
+        $mutex_2 = { 57 49 4E 44 4F 57 53 ?? 54 41 53 4B 43 53 54 ?? 4D 55 54 45 58 }  // WINDOWS_TASKCST_MUTEX
     condition:
         ($password and any of ($mutex_*)) or (uint16(0) == 0x5A4D and 2 of them)
 }

@@ -52,7 +52,7 @@ def configuration(tor: bytes, *servers: str) -> bytes:
 
 
 def code(*numbers: int) -> bytes:
-    """Return the instruction sequences that only the rule itself holds, its gaps filled."""
+    """Return a program of the instruction sequences, which only the rule itself holds, its gaps filled."""
     text = (RULES / "wannacry_programs.yar").read_text(encoding="utf-8")
     found = dict(re.findall(r"\$code_(\d) = \{ ([0-9A-F? ]+) \}", text))
     return program(*(bytes.fromhex(found[str(number)].replace("??", "00")) for number in numbers))
@@ -94,6 +94,7 @@ DROPPED = c_string("mssec" + "svc.exe")
 SHARES = (wide("\\\\192.168." + "56.20\\IPC$"), wide("\\\\172.16." + "99.5\\IPC$"))
 PLACEHOLDERS = (b"__TREEID__" + b"PLACEHOLDER__", b"__USERID__" + b"PLACEHOLDER__")
 KILL_SWITCH = b"http://www.iuqerfsodp" + b"9ifjaposdfjhgosurijfaewrwergwea.com"
+LAUNCHER = c_string("Play" + "Game")
 PASSWORD = c_string("WNcry" + "@2ol7")
 GRANT = c_string("icacls . /grant Every" + "one:F /T /C /Q")
 MUTEX = c_string("Global\\MsWin" + "ZonesCacheCounterMutexA")
@@ -104,7 +105,7 @@ SERVERS = ("gx7ekbenv2riucmf", "57g7spgr" + "zlojinas", "xxlvbrloxvriy2c5", "76j
 MATCHING: dict[str, bytes] = {
     "WannaCry_Worm_Strings": program(MOVED, SERVICE, *PLACEHOLDERS, *SHARES),
     "WannaCry_Worm_KillSwitch": program(KILL_SWITCH),
-    "WannaCry_Launcher_Strings": program(c_string("Play" + "Game"), c_string("C:\\%s\\%s"), DROPPED),
+    "WannaCry_Launcher_Strings": program(LAUNCHER, c_string("C:\\%s\\%s"), DROPPED),
     "WannaCry_Installer_Strings": program(PASSWORD, GRANT, MUTEX, ADDRESS, wide("Wana" + "Crypt0r")),
     "WannaCry_Encryptor_Strings": program(
         c_string("%08X" + ".pky"),
@@ -121,7 +122,7 @@ MATCHING: dict[str, bytes] = {
     ),
     "WannaCry_FileDeleter_Strings": program(wide(".WNC" + "RYT"), wide("$REC" + "YCLE")),
     "WannaCry_SessionLauncher_Strings": program(wide("waitfor.exe"), c_string("WTSQueryUserToken")),
-    "WannaCry_Code_Sequences": code(1, 3, 5),
+    "WannaCry_Code_Sequences": code(1, 2),
     "WannaCry_EncryptedFile_Header": encrypted_file(),
     "WannaCry_Configuration_Servers": configuration(TOR, *SERVERS),
     "WannaCry_Archive_Members": archive("b.wnry", "c.wnry", "msg/m_english.wnry", "taskdl.exe"),
@@ -136,15 +137,15 @@ MATCHING: dict[str, bytes] = {
 NOT_MATCHING: dict[str, bytes] = {
     "WannaCry_Worm_Strings": program(SERVICE, *PLACEHOLDERS[:1]),
     "WannaCry_Worm_KillSwitch": program(KILL_SWITCH, signature=b"<html>"),
-    "WannaCry_Launcher_Strings": program(c_string("Play" + "Game"), c_string("C:\\%s\\%s")),
-    "WannaCry_Installer_Strings": program(PASSWORD, GRANT, MUTEX),
+    "WannaCry_Launcher_Strings": program(LAUNCHER, c_string("C:\\%s\\%s")),
+    "WannaCry_Installer_Strings": program(PASSWORD, MUTEX),
     "WannaCry_Encryptor_Strings": program(wide(".WNC" + "RYT"), wide(".WNC" + "RY"), wide(WINDOW), c_string(WINDOW)),
     "WannaCry_Window_Strings": program(wide("Wana " + "Decrypt0r 2.0"), c_string(WINDOW)),
     "WannaCry_FileDeleter_Strings": program(wide(".WNC" + "RYT"), wide("$REC" + "YCLE.BIN")),
     "WannaCry_SessionLauncher_Strings": program(wide("waitfor.exe"), c_string("GetTokenInformation")),
-    "WannaCry_Code_Sequences": code(1, 3),
+    "WannaCry_Code_Sequences": code(1),
     "WannaCry_EncryptedFile_Header": encrypted_file(type_number=5),
-    "WannaCry_Configuration_Servers": configuration(b"", *SERVERS),
+    "WannaCry_Configuration_Servers": (".onion;".join(SERVERS) + ".onion; from a report, which goes on.").encode(),
     "WannaCry_Archive_Members": archive("b.wnry", "c.wnry", "readme.txt"),
     "WannaCry_Note_Text": note("A:  That is what the note asks first."),
     "WannaCry_Batch_Text": batch("Calculator"),

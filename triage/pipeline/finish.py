@@ -20,7 +20,7 @@ from triage.model.verdict import Outcome
 from triage.pipeline.assemble import Gathered, build_report, gather, stream_digests
 from triage.pipeline.case_folder import MANIFEST_FOLDER, CaseFolder, now_utc
 from triage.pipeline.job import Job
-from triage.pipeline.journal import GapRecord, JournalWriter, RescueRecord, drop_torn_line
+from triage.pipeline.journal import GapRecord, JournalWriter, RescueRecord
 from triage.pipeline.watch import Ending
 from triage.report.case import write_case
 from triage.report.seal import Seal, SigningKey, seal_case
@@ -43,7 +43,6 @@ class Result(Struct, frozen=True, kw_only=True):
 def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending, key: SigningKey) -> Result:
     """Close the bag, write the report, seal the case."""
     case.release()
-    drop_torn_line(case.journal)
     _note_evidence(case, evidence)
     if job.rescue_to is not None:
         _close_bag(case, Path(job.rescue_to), ending)

@@ -68,6 +68,7 @@ def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> En
             board.reset()
             code, told, last_words = _run_once(case, restarts.job, board, observer, stop, ending)
             ending.torn = code != ExitCode.OK
+            drop_torn_line(case.journal)
             if told is not None:
                 _settle_error(told, case, job, ending)
                 break
@@ -75,7 +76,6 @@ def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> En
                 break
             decided = restarts.after_death(board.under_way)
             case.log(f"the worker died (exit {code}): {decided}; {last_words}")
-            drop_torn_line(case.journal)
         else:
             ending.fatal = "the worker died too often; what was not read is in the gaps"
     finally:
