@@ -295,6 +295,14 @@ class TestOnSmallDisks:
             assert f"not enough space for the report in {folder / 'case'}: No space left" in ran.error_line
             assert not (folder / "case").exists()
 
+    def test_no_room_for_rescued_files_leaves_nothing(self, image: Path, small_disk: Path, tmp_path: Path) -> None:
+        with mounted(small_disk, tmp_path / "mnt", "-o", "loop") as folder:
+            fill(folder, leave_bytes=0)
+            before = tree(tmp_path)
+            ran = here("run", image, "--out", tmp_path / "case", "--rescue-to", folder / "bag")
+            assert (ran.code, tree(tmp_path) == before) == (1, True)
+            assert ran.error_line.startswith(f"the rescue destination {folder / 'bag'} is full; ")
+
     @pytest.mark.parametrize("leave_kib", [8400, 8590, 8700])
     def test_a_case_that_fills_its_disk_is_sealed_and_resumed(
         self, image: Path, small_disk: Path, tmp_path: Path, leave_kib: int

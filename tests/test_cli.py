@@ -19,10 +19,11 @@ from tests.conftest import LabDisk
 from tests.lab import odd
 from tests.lab.disk import BuiltDisk, DiskSpec
 from tests.lab.plan import Written
-from tests.loops import run, sparse
-from tests.needs import needs_tool
+from tests.loops import loop_device, run, sparse
+from tests.needs import needs_device, needs_root, needs_tool
 from triage.cli import triage as commands
 from triage.demo import unpack_demo
+from triage.model.evidence import EvidenceFormat, WriteProofMethod
 
 MIB = 1 << 20
 PHASES = ("starting", "reading the file table", "reading the registry", "reading files", "securing rescued files")
@@ -149,6 +150,21 @@ def test_every_command_has_help() -> None:
         helped = here(*arguments, "--help")
         assert (helped.code, helped.err) == (0, "")
         assert helped.out.startswith("Usage: triage")
+
+
+@needs_root()
+@needs_device("/dev/loop-control")
+@needs_tool("losetup", "blockdev")
+def test_a_device_is_set_read_only_and_proven_unchanged(image: Path, tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    with loop_device(image) as device:
+        assert triage("run", device, "--out", case, "--no-rescue").code == 10
+        assert run("blockdev", "--getro", device) == "1\n"
+        assert "  device  " in here("list", device).out
+    (evidence,) = report_of(case).evidence
+    assert (evidence.format, evidence.size_bytes) == (EvidenceFormat.DEVICE, image.stat().st_size)
+    assert evidence.write_proof is not None
+    assert (evidence.write_proof.method, evidence.write_proof.unchanged) == (WriteProofMethod.DEVICE, True)
 
 
 class TestStreams:

@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.command import (
     Hook,
     copied,
+    kill,
     report_of,
     said_in,
     seen,
@@ -20,9 +22,13 @@ from tests.command import (
     workers_of,
 )
 from tests.needs import needs_device, needs_tool
+from tests.sample_report import sample_report
 from triage.demo import unpack_demo
+from triage.model.errors import ExitCode
 from triage.model.gap import GapKind
 from triage.model.report import Report
+from triage.model.verdict import Outcome
+from triage.pipeline.supervise import exit_code
 
 DEADLY = "Users/alice/Documents/letter.doc"
 
@@ -128,8 +134,7 @@ def test_a_supervisor_that_is_killed_takes_its_worker_along_and_nothing_is_lost(
         (worker,) = workers_of(process.pid)
         process.kill()
         process.wait()
-    while is_running(worker):
-        time.sleep(0.01)
+    assert ends(worker)
     assert triage("verify", case).code == 1
     with (case / "journal.jsonl").open("a") as journal:
         journal.write('["stream","v1",')  # a write that was cut off
@@ -140,12 +145,17 @@ def test_a_supervisor_that_is_killed_takes_its_worker_along_and_nothing_is_lost(
     assert_verified(case)
 
 
-def is_running(process: int) -> bool:
-    """Say whether a process runs; a zombie waits for its parent only."""
+def ends(process: int) -> bool:
+    """Say whether a process comes to its end; one that does not is ended. A zombie waits for its parent only."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        for _ in range(1000):
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+            time.sleep(0.01)
     except OSError:
-        return False
+        return True
+    kill(process)
+    return False
 
 
 def test_a_foreign_write_during_the_run_is_seen_and_said(image: Path, tmp_path: Path) -> None:
@@ -193,3 +203,32 @@ def test_evidence_that_cannot_be_hashed_is_a_gap(image: Path, tmp_path: Path) ->
         gaps = [gap for gap in report_of(case).gaps if gap.kind is GapKind.READ_ERROR]
         assert [str(evidence) in gap.detail and gap.material for gap in gaps] == [True]
     assert report_of(case).evidence[0].sha256 is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unsaved", "interrupted", "fatal", "code"),
+    [
+        (Outcome.NO_KNOWN_INDICATORS, (), False, None, ExitCode.OK),
+        (Outcome.NO_KNOWN_INDICATORS, ("failed",), False, None, ExitCode.INCONCLUSIVE),
+        (Outcome.NO_KNOWN_INDICATORS, ("incomplete",), False, None, ExitCode.INCONCLUSIVE),
+        (Outcome.NO_KNOWN_INDICATORS, ("interrupted",), False, None, ExitCode.INCONCLUSIVE),
+        (Outcome.NO_KNOWN_INDICATORS, ("encrypted", "quarantined", "doubtful"), False, None, ExitCode.OK),
+        (Outcome.INCONCLUSIVE, (), False, None, ExitCode.INCONCLUSIVE),
+        (Outcome.INDICATORS_FOUND, ("failed",), False, None, ExitCode.INDICATORS_FOUND),
+        (Outcome.INDICATORS_FOUND, (), True, None, ExitCode.INTERRUPTED),
+        (Outcome.INDICATORS_FOUND, (), True, "full", ExitCode.FATAL),
+    ],
+)
+def test_of_several_exit_codes_the_first_that_holds(
+    outcome: Outcome, unsaved: tuple[str, ...], interrupted: bool, fatal: str | None, code: ExitCode
+) -> None:
+    sample = sample_report()
+    assert sample.rescue is not None
+    report = replace(
+        sample,
+        case=replace(sample.case, interrupted=interrupted, fatal=fatal),
+        verdict=replace(sample.verdict, outcome=outcome),
+        rescue=replace(sample.rescue, by_outcome=dict.fromkeys(("rescued", *unsaved), 1)),
+    )
+    assert exit_code(report) is code
+    assert exit_code(replace(report, rescue=None)) is code or unsaved != ()

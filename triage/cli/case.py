@@ -97,6 +97,8 @@ def run(
             raise UsageError(_("no evidence given"), hint=_("name a disk image or a device; lsblk shows devices"))
         if out is None:
             raise UsageError(_("no case folder given"), hint=_("name a new folder with --out CASE"))
+        if len({path.resolve() for path in evidence}) < len(evidence):
+            raise UsageError(_("the same evidence is named twice"))
         if no_rescue and rescue_to is not None:
             raise UsageError(_("--no-rescue and --rescue-to exclude each other"))
         case = out.absolute()

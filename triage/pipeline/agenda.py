@@ -48,18 +48,21 @@ class Done:
     """
 
     read: set[tuple[str, int, str]] = field(default_factory=set)
-    settled: dict[tuple[str, str], RescuedFile] = field(default_factory=dict)
+    settled: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
 
     def settle(self, file: RescuedFile) -> None:
         """Take in what became of one file."""
         if file.outcome not in _TRIED_AGAIN:
-            self.settled[file.volume, file.path] = file
+            self.settled[file.volume, file.mft_entry, file.path] = file
 
     def has(self, subject: Subject, *, selected: bool) -> bool:
         """Say whether a stream need not be read again."""
         if (subject.volume, subject.mft_entry, subject.stream) not in self.read:
             return False
-        return not selected or (subject.volume, shown_path(subject.path, subject.stream)) in self.settled
+        return (
+            not selected
+            or (subject.volume, subject.mft_entry, shown_path(subject.path, subject.stream)) in self.settled
+        )
 
 
 class Agenda:
@@ -101,7 +104,8 @@ class Agenda:
             self._chunks.append((tier, survey, heads[order][tiers[order] == tier]))
         self.selected += int((tiers != UNSELECTED_TIER).sum())
         self.streams += len(heads)
-        self.bytes += int(rows.size_bytes[heads[rows.owner[heads] != _BAD_CLUSTERS_ENTRY]].sum())
+        sizes = rows.size_bytes[heads[rows.owner[heads] != _BAD_CLUSTERS_ENTRY]]
+        self.bytes += int(np.minimum(sizes, geometry.volume_bytes).sum())  # a damaged size is no measure of progress
 
     def items(self, *, only: Set[Token] | None = None, leave_out: Set[Token] = frozenset()) -> Iterator[Item]:
         """Yield the streams that are still to be read, asking the kernel to read ahead."""

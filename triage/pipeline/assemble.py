@@ -39,6 +39,11 @@ from triage.pipeline.journal import (
 from triage.verdict.judge import judge
 from triage.verdict.materiality import weigh
 
+_UNSAVED = {
+    RescueOutcome.FAILED: "not rescued",
+    RescueOutcome.INCOMPLETE: "rescued in part",
+    RescueOutcome.INTERRUPTED: "not rescued, the run was interrupted",
+}
 IN_BAG = (
     RescueOutcome.RESCUED,
     RescueOutcome.DOUBTFUL,
@@ -59,7 +64,7 @@ class Gathered:
     enumerations: dict[str, EnumerationRecord] = field(default_factory=dict)
     findings: dict[FindingKey, Finding] = field(default_factory=dict)
     gaps: dict[Gap, None] = field(default_factory=dict)
-    rescued: dict[tuple[str, str], RescuedFile] = field(default_factory=dict)
+    rescued: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
     selected: int | None = None
     streams: Counter[StreamState] = field(default_factory=Counter)
     stream_bytes: Counter[StreamState] = field(default_factory=Counter)
@@ -84,7 +89,7 @@ def gather(journal: Path) -> Gathered:
                 gathered.known_good += record.known_good
                 gathered.known_good_dropped += record.dropped
             case RescueRecord(file):
-                gathered.rescued[file.volume, file.path] = file
+                gathered.rescued[file.volume, file.mft_entry, file.path] = file
             case FindingRecord(finding):
                 key = (finding.where, finding.kind, finding.set, finding.indicator)
                 gathered.findings.setdefault(key, finding)
@@ -123,7 +128,8 @@ def build_report(
     """Number and weigh everything, judge it, and put it into one document."""
     streams, stream_bytes, missing = _account(gathered)
     unread = [] if missing is None else [missing]
-    gaps = weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered)]))
+    unsaved = [] if destination is None else _not_rescued(gathered)
+    gaps = weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered), *unsaved]))
     findings = _numbered_findings(gathered.findings.values())
     enumerations = gathered.enumerations.values()
     coverage = Coverage(
@@ -179,6 +185,25 @@ def _not_enumerated(gathered: Gathered) -> Iterator[Gap]:
                 where=Where(volume=volume.id),
                 bytes=volume.length_bytes,
             )
+
+
+def _not_rescued(gathered: Gathered) -> list[Gap]:
+    """Return a gap for each user's file that was not saved, or not whole, and one for those that were not reached."""
+    gaps = [
+        Gap(
+            kind=GapKind.NOT_RESCUED,
+            detail=f"{_UNSAVED[file.outcome]}: {file.detail}" if file.detail else _UNSAVED[file.outcome],
+            where=Where(volume=file.volume, path=file.path, mft_entry=file.mft_entry),
+            bytes=file.size_bytes,
+        )
+        for file in gathered.rescued.values()
+        if file.outcome in _UNSAVED
+    ]
+    unreached = (gathered.selected or 0) - len(gathered.rescued)
+    if unreached > 0:
+        detail = f"the run ended before {unreached} users' files were rescued"
+        gaps.append(Gap(kind=GapKind.NOT_RESCUED, detail=detail))
+    return gaps
 
 
 def _rescue_summary(gathered: Gathered, destination: Path) -> RescueSummary:

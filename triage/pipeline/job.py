@@ -41,8 +41,8 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class WorkerError(Struct, frozen=True, kw_only=True):
-    """An error that ends the job, as the worker tells it."""
+    """An error that ends the job, as the worker tells it; `of_evidence` says that the evidence cannot be used."""
 
     message: str
     hint: str
-    exit_code: int
+    of_evidence: bool

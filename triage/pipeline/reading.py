@@ -26,7 +26,7 @@ from triage.indicators.load import Indicators
 from triage.model.content import ContentJudgement
 from triage.model.entry import StreamState
 from triage.model.finding import Digests, Finding, FindingKind, Severity
-from triage.model.gap import Gap, GapKind
+from triage.model.gap import Gap
 from triage.model.rescue import RescueOutcome
 from triage.pipeline.agenda import Item
 from triage.pipeline.board import Board
@@ -242,10 +242,7 @@ class _Reader:
         elif complete and subject.size_bytes == 0:
             copy = vault.open(subject)
         elif self._reader.bytes_read == 0:
-            where = place(item.plan)
-            detail = self._reader.reason or "nothing of it could be read"
-            vault.record(subject, RescueOutcome.FAILED, detail)
-            self._note_gap(Gap(kind=GapKind.NOT_RESCUED, detail=f"not rescued: {detail}", where=where))
+            vault.record(subject, RescueOutcome.FAILED, self._reader.reason or "nothing of it could be read")
             copy = None
         if outcome is None and copy is not None:
             copy.finish(sha256, self._encrypted.judgement, complete=complete)

@@ -159,7 +159,7 @@ def _last_line(descriptor: int) -> str:
 
 def _settle_error(told: WorkerError, case: CaseFolder, job: Job, ending: Ending) -> None:
     """Take in an error that ended the worker: of a case with nothing in it that is all, else it is sealed."""
-    if not job.resumed and not gather(case.journal).volumes:
+    if told.of_evidence and not job.resumed and not gather(case.journal).volumes:
         raise EvidenceError(told.message, hint=told.hint)
     ending.fatal = ending.fatal or (f"{told.message} ({told.hint})" if told.hint else told.message)
     case.log(f"ended early: {ending.fatal}")

@@ -15,7 +15,7 @@ import sys
 
 import msgspec
 
-from triage.model.errors import ExitCode, TriageError
+from triage.model.errors import EvidenceError, ExitCode, TriageError
 from triage.pipeline.board import Board
 from triage.pipeline.examine import examine
 from triage.pipeline.job import Job, WorkerError
@@ -33,7 +33,7 @@ def main() -> int:
     try:
         examine(job, board)
     except TriageError as error:
-        told = WorkerError(message=error.message, hint=error.hint, exit_code=error.exit_code)
+        told = WorkerError(message=error.message, hint=error.hint, of_evidence=isinstance(error, EvidenceError))
         sys.stdout.write(json.dumps(msgspec.to_builtins(told)))
         return ExitCode.FATAL
     return ExitCode.OK

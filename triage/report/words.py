@@ -113,7 +113,9 @@ def headline(outcome: Outcome, families: Iterable[str]) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """Return `part` of `whole` in percent, rounded down: only all of it is 100 %."""
+    """Return `part` of `whole` in percent, rounded down: only all of it is 100 %; of nothing there is no share."""
+    if whole == 0:
+        return "–"
     return f"{_tenths_of_percent(part, whole) / 10:.1f} %"
 
 

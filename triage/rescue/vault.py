@@ -70,7 +70,9 @@ class Vault:
         self.destination = destination
         self._on_record = on_record
         self._lock = threading.Lock()
-        self._done = {(record.volume, record.path) for record in done if record.outcome not in _TRIED_AGAIN}
+        self._done = {
+            (record.volume, record.mft_entry, record.path) for record in done if record.outcome not in _TRIED_AGAIN
+        }
         try:
             self._open_destination(resume=resume)
             self._committer = Committer(
@@ -189,9 +191,9 @@ class Vault:
         self._names.keep(line for line in present if _key(line) in self._done)
 
 
-def _key(stream: Subject | MappedName) -> tuple[str, str]:
+def _key(stream: Subject | MappedName) -> tuple[str, int, str]:
     """Return what tells a stream from all others of the case: its volume, and its path as records have it."""
-    return stream.volume, shown_path(stream.path, stream.stream)
+    return stream.volume, stream.mft_entry, shown_path(stream.path, stream.stream)
 
 
 class Copy:

@@ -36,7 +36,10 @@ class BadRange(NamedTuple):
 
 
 def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, initialized_bytes: int) -> list[Extent]:
-    """Lay the runs out over the stream's size: past the initialised size a hole, where runs lack `MISSING`."""
+    """Lay the runs out over the stream's size: past the initialised size a hole, past the last run `MISSING`.
+
+    So a size that was damaged to something absurd does not become terabytes of zeros.
+    """
     extents: list[Extent] = []
     position = 0
     data_end = min(initialized_bytes, size_bytes)
@@ -46,11 +49,11 @@ def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, in
         length = min(clusters * cluster_bytes, data_end - position)
         extents.append(Extent(position, length, HOLE if cluster == HOLE else cluster * cluster_bytes))
         position += length
-    if position < data_end:
-        extents.append(Extent(position, data_end - position, MISSING))
-        position = data_end
-    if position < size_bytes:
-        extents.append(Extent(position, size_bytes - position, HOLE))
+    covered = min(sum(run.clusters for run in runs) * cluster_bytes, size_bytes)
+    if position < covered:
+        extents.append(Extent(position, covered - position, HOLE))
+    if covered < size_bytes:
+        extents.append(Extent(covered, size_bytes - covered, MISSING))
     return extents
 
 

@@ -63,7 +63,7 @@ class Paths:
         seen: set[int] = set()
         while True:
             if not self._is_parent(entry, sequence, alive=alive):
-                path = ORPHAN_ROOT
+                path = f"{ORPHAN_ROOT}/{entry}-{sequence}"
                 break
             known = self._directories.get(entry)
             if known is not None:
@@ -71,7 +71,7 @@ class Paths:
                 break
             row = self._first[entry]
             if entry in seen or row == self._first[entry + 1] or len(chain) > _LONGEST_CHAIN:
-                path = ORPHAN_ROOT
+                path = f"{ORPHAN_ROOT}/{entry}-{sequence}"
                 break
             seen.add(entry)
             chain.append((entry, row))

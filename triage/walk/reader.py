@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
-from triage.volumes.extents import BadRange, ExtentReader
+from triage.volumes.extents import MISSING, BadRange, ExtentReader
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.streams import StreamPlan
 
@@ -89,6 +89,11 @@ class StreamReader:
     def _extents(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
         reader = ExtentReader(volume.source, plan.extents)
         size = plan.subject.size_bytes
+        last = plan.extents[-1]
+        if last.volume_offset == MISSING:
+            size = last.stream_offset
+            reader.bad_ranges.append(BadRange(size, last.length_bytes, "the run list ends before the stream does"))
+            self._settle(plan.subject.size_bytes, reader.bad_ranges)
         position = fresh = 0
         while position < size:
             length = min(len(self._buffer) - fresh, size - position)
@@ -97,7 +102,7 @@ class StreamReader:
             position += length
             is_last = position >= size
             if is_last:
-                self._settle(size, reader.bad_ranges)
+                self._settle(plan.subject.size_bytes, reader.bad_ranges)
             yield Window(view, offset, fresh, is_last=is_last)
             fresh = self._keep_tail(fresh + length)
 

@@ -24,6 +24,7 @@ _PLACEHOLDERS = {0x80000006: "HSM", 0xC0000004: "HSM", 0x80000008: "WIM mount"}
 _CLOUD_MASK, _CLOUD_TAG = 0xFFFF0FFF, 0x9000001A
 _RECALLED = 0x1000 | 0x40000 | 0x400000  # offline, recall on open, recall on data access ([MS-FSCC] 2.6)
 _SYSTEM_SPARSE = {"$Bad", "$J"}
+_READABLE_HOLES_BYTES = 64 << 30
 _CHUNK = 512
 _STREAM_FIELDS = (
     "owner",
@@ -85,6 +86,7 @@ class Streams:
         self.heads: I64 = np.flatnonzero(rows.head & table.base[rows.owner])
         self._continued = frozenset(rows.owner[~rows.head].tolist())
         self._cluster_bytes = volume.geometry.cluster_bytes
+        self._most_holes_bytes = max(volume.geometry.volume_bytes, _READABLE_HOLES_BYTES)
 
     def path(self, head: int) -> str:
         """Return the path under which the stream's entry is reported."""
@@ -135,9 +137,10 @@ class Streams:
                 return StreamPlan(subject=subject, extents=[], unread=state, reason=reason)
             if row.resident:
                 return StreamPlan(subject=subject, extents=[], resident_offset=row.pairs_offset)
-            if subject.form is StreamForm.LZNT1:
-                return StreamPlan(subject=subject, extents=[], through_tsk=True)
             runs = self._runs(row.head)
+            covered_bytes = count_clusters(runs) * self._cluster_bytes
+            if subject.form is StreamForm.LZNT1 and covered_bytes >= row.size_bytes:
+                return StreamPlan(subject=subject, extents=[], through_tsk=True)
         except ParseError as error:
             return StreamPlan(subject=subject, extents=[], unread=StreamState.PARTIAL, reason=f"run list: {error}")
         extents = extents_of_runs(runs, self._cluster_bytes, row.size_bytes, row.initialized_bytes)
@@ -172,9 +175,17 @@ class Streams:
             return StreamState.NOT_DECODABLE, "compressed by CompactOS (WOF); not decoded yet"
         if row.reparse_tag != 0 and not subject.stream and not self._is_local(row):
             return _placeholder(row.reparse_tag)
+        if (
+            subject.form is StreamForm.SPARSE
+            and row.size_bytes - self._allocated_bytes(row.head) > self._most_holes_bytes
+        ):
+            return StreamState.PARTIAL, "sparse, with more holes than the volume has bytes: not read"
         is_system_sparse = subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject)
         if is_system_sparse and self._allocated_bytes(row.head) < subject.size_bytes:
             return StreamState.SPARSE_SYSTEM, "sparse system stream"
+        is_sparse = subject.form is StreamForm.SPARSE
+        if is_sparse and row.size_bytes - self._allocated_bytes(row.head) > self._most_holes_bytes:
+            return StreamState.PARTIAL, "sparse, with more holes than the volume has bytes: not read"
         return None, ""
 
     def _is_local(self, row: _Row) -> bool:
