@@ -1,4 +1,4 @@
-"""The journal: what was added comes back, also names no encoding holds; a torn line is dropped, a strange one refused."""
+"""The journal: what was added comes back, names no encoding holds too; torn lines are dropped, strange ones refused."""
 
 from __future__ import annotations
 

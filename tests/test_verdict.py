@@ -1,4 +1,4 @@
-"""The verdict is a pure function: each kind of evidence gives its stage, low severity none, a material gap no all-clear."""
+"""The verdict: each kind of evidence gives its stage, low severity none, an open material gap forbids an all-clear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compute floor: the same bytes from memory through the same digests and rules, on two threads, and nothing else."""
+"""The compute floor: the same bytes from memory through the same digests and rules on two threads, nothing else."""
 
 from __future__ import annotations
 

@@ -35,9 +35,7 @@ def make_test_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def header(
-    original_bytes: int, *, kind: ContainerType = ContainerType.ENCRYPTED, wrapped: bytes = b""
-) -> bytes:
+def header(original_bytes: int, *, kind: ContainerType = ContainerType.ENCRYPTED, wrapped: bytes = b"") -> bytes:
     """Return the 0x118 bytes before the content; `wrapped` is the AES key as stored, by default random."""
     return _HEADER.pack(MAGIC, _KEY_BYTES, wrapped or secrets.token_bytes(_KEY_BYTES), kind, original_bytes)
 
