@@ -76,8 +76,10 @@ def test_a_stream_that_kills_every_worker_costs_that_stream(image: Path, undistu
     hook = Hook(folder=tmp_path, act="die", path=deadly, times=99)
     assert triage("run", image, "--out", tmp_path / "case", hook=hook).code == 10
     report, whole = report_of(tmp_path / "case"), report_of(undisturbed)
-    (gap,) = report.gaps
-    assert (gap.kind, gap.where.path, gap.material) == (GapKind.WORKER_DIED, deadly, True)
+    assert [(gap.kind, gap.where.path, gap.material) for gap in report.gaps] == [
+        (GapKind.NOT_RESCUED, deadly, False),
+        (GapKind.WORKER_DIED, deadly, True),
+    ]
     assert report.coverage.streams_by_state["worker-died"] == 1
     assert report.coverage.streams_by_state["read"] == whole.coverage.streams_by_state["read"] - 1
     assert report.rescue is not None

@@ -21,7 +21,7 @@ from triage.evidence.source import EvidenceSource
 from triage.evidence.write_proof import DIGEST_FACT, take_after, take_before
 from triage.examiners.yara_rules import compile_rules
 from triage.indicators.load import load_indicators
-from triage.model.errors import EvidenceError, RescueError
+from triage.model.errors import RescueError, TriageError
 from triage.model.evidence import Evidence, EvidenceFormat, WriteProof
 from triage.model.text import _
 from triage.pipeline.assemble import gather
@@ -70,7 +70,7 @@ def supervise(options: Options, key: SigningKey, observer: Observer, stop: Stop)
                 case.log(warning)
                 observer.warn(warning)
             ending, proofs = _examine(case, options, sources, proofs, observer, stop)
-        except EvidenceError:
+        except TriageError:  # nothing was seen yet: no room for the report, no destination, no disk image
             if not job.resumed and not gather(case.journal).volumes:
                 case.discard()
             raise
