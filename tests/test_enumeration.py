@@ -145,15 +145,17 @@ def test_what_has_lost_its_parent_goes_under_the_orphan_root(copy: Path, odd_dis
     mft = MftEditor(copy)
     entry = _entry(copy, folder)
     record = mft.record(entry)
-    struct.pack_into("<H", record, SEQUENCE, struct.unpack_from("<H", record, SEQUENCE)[0] + 3)
+    (sequence,) = struct.unpack_from("<H", record, SEQUENCE)
+    struct.pack_into("<H", record, SEQUENCE, sequence + 3)
     mft.put(entry, record)
+    lost = f"{ORPHAN_ROOT}/{entry}-{sequence}"
     with _opened(copy) as (_, table):
         paths = Paths(table)
         assert paths.of(entry) == [folder]
         found = {path: number for number in np.flatnonzero(table.base).tolist() for path in paths.of(number)}
     below = [one.path.removeprefix(f"{folder}/") for one in odd_disk.streams if one.path.startswith(f"{folder}/")]
     assert len(below) > 20
-    assert {f"{ORPHAN_ROOT}/{name}" for name in below} <= set(found)
+    assert {f"{lost}/{name}" for name in below} <= set(found)
     assert not any(f"{folder}/{name}" in found for name in below)
     case = examine_here(copy, tmp_path / "case")
     orphans = [path for path in found if path.startswith(f"{ORPHAN_ROOT}/") and "/entry-" not in path]
@@ -161,7 +163,7 @@ def test_what_has_lost_its_parent_goes_under_the_orphan_root(copy: Path, odd_dis
     assert reconciliation.orphans == len(orphans)
     read = {one.path: one.sha256 for one in case.streams}
     resident = odd_disk.stream(f"{folder}/resident.txt")
-    assert read[f"{ORPHAN_ROOT}/resident.txt"] == resident.sha256
+    assert read[f"{lost}/resident.txt"] == resident.sha256
 
 
 def _set_parent(mft: MftEditor, entry: int, parent: int) -> None:

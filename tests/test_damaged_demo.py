@@ -1,0 +1,101 @@
+"""Damage that a reviewer found the program wanting on, made on the bundled disk: two lost folders, one absurd size."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import bagit
+import pytest
+
+from triage.demo import DEMO_INDICATORS, unpack_demo
+from triage.model.gap import GapKind
+from triage.pipeline.job import Job
+from triage.pipeline.supervise import Options, Result, supervise
+from triage.pipeline.watch import Observer
+from triage.report.seal import SigningKey
+from triage.report.verify import verify_case
+
+VOLUME_OFFSET = 1 << 20
+RECORD_BYTES = 1024
+DATA = 0x80
+
+
+def record_offset(image: bytes, entry: int) -> int:
+    """Return where an MFT record of the bundled disk stands; its $MFT is in one piece."""
+    sector = image[VOLUME_OFFSET : VOLUME_OFFSET + 512]
+    cluster_bytes = struct.unpack_from("<H", sector, 11)[0] * sector[13]
+    offset = VOLUME_OFFSET + int(struct.unpack_from("<Q", sector, 48)[0]) * cluster_bytes + entry * RECORD_BYTES
+    assert image[offset : offset + 4] == b"FILE"
+    return int(offset)
+
+
+def entry_named(image: bytes, name: str) -> int:
+    """Return the entry with a $FILE_NAME of that name, searched without our parsers."""
+    needle = name.encode("utf-16-le")
+    first = record_offset(image, 0)
+    for entry in range(24, 400):
+        record = image[first + entry * RECORD_BYTES : first + (entry + 1) * RECORD_BYTES]
+        if record[:4] == b"FILE" and bytes([len(name), 0]) + needle in record.replace(bytes([len(name), 1]), b"?"):
+            return entry
+        if record[:4] == b"FILE" and needle in record and record[record.find(needle) - 2] == len(name):
+            return entry
+    raise LookupError(name)
+
+
+def examine(tmp_path: Path, damage: Callable[[bytearray], None]) -> Result:
+    image = unpack_demo(tmp_path)
+    content = bytearray(image.read_bytes())
+    damage(content)
+    image.write_bytes(content)
+    case = tmp_path / "case"
+    job = Job(
+        evidence=(str(image),),
+        case_folder=str(case),
+        rescue_to=str(case / "rescue"),
+        extra_sets=(str(DEMO_INDICATORS),),
+    )
+    return supervise(Options(job=job, case_id="test"), SigningKey.generate(), Observer(), lambda: 0)
+
+
+@pytest.fixture(scope="module")
+def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return examine(tmp_path_factory.mktemp("sound"), lambda _content: None)
+
+
+def test_files_of_two_lost_folders_are_kept_apart(tmp_path: Path, undamaged: Result) -> None:
+    def damage(content: bytearray) -> None:
+        for name in ("alice", "李雷"):
+            offset = record_offset(content, entry_named(content, name))
+            content[offset : offset + 4] = b"BAAD"
+
+    result = examine(tmp_path, damage)
+    assert result.report.rescue is not None
+    assert undamaged.report.rescue is not None
+    assert result.report.rescue.by_outcome == undamaged.report.rescue.by_outcome
+    assert verify_case(result.folder).problems == ()
+    bagit.Bag(str(result.folder / "rescue")).validate()
+    lines = (result.folder / "digests.hashdeep").read_text().splitlines()
+    names = [line.split(",", 3)[3] for line in lines if not line.startswith(("%", "#"))]
+    assert len(names) == len(set(names))
+
+
+def test_an_absurd_size_ends_where_the_run_list_does(tmp_path: Path, undamaged: Result) -> None:
+    def damage(content: bytearray) -> None:
+        offset = record_offset(content, entry_named(content, "tasksche.exe"))
+        position = offset + int.from_bytes(content[offset + 20 : offset + 22], "little")
+        while int.from_bytes(content[position : position + 4], "little") != DATA:
+            position += int.from_bytes(content[position + 4 : position + 8], "little")
+        assert content[position + 8] == 1  # not resident
+        content[position + 48 + 5] = 0xFF  # the real size becomes 280 TB
+
+    result = examine(tmp_path, damage)
+    (gap,) = (gap for gap in result.report.gaps if gap.kind is GapKind.RUN_LIST)
+    assert gap.material
+    assert gap.bytes is not None
+    assert gap.bytes > 1 << 40
+    assert gap.where.path is not None
+    assert gap.where.path.endswith("tasksche.exe")
+    assert result.report.coverage.bytes_read <= undamaged.report.coverage.bytes_read + 4096
+    assert result.report.coverage.streams_by_state["partial"] == 1
