@@ -9,20 +9,24 @@ from pathlib import Path
 import bagit
 import pytest
 
+from tests.cases import entries_by_path
 from triage.demo import DEMO_INDICATORS, unpack_demo
+from triage.evidence.open import open_evidence
+from triage.evidence.slice import SliceSource
 from triage.model.gap import GapKind
 from triage.pipeline.job import Job
 from triage.pipeline.supervise import Options, Result, supervise
 from triage.pipeline.watch import Observer
 from triage.report.seal import SigningKey
 from triage.report.verify import verify_case
+from triage.volumes.ntfs import NtfsVolume
 
 VOLUME_OFFSET = 1 << 20
 RECORD_BYTES = 1024
 DATA = 0x80
 
 
-def record_offset(image: bytes, entry: int) -> int:
+def record_offset(image: bytes | bytearray, entry: int) -> int:
     """Return where an MFT record of the bundled disk stands; its $MFT is in one piece."""
     sector = image[VOLUME_OFFSET : VOLUME_OFFSET + 512]
     cluster_bytes = struct.unpack_from("<H", sector, 11)[0] * sector[13]
@@ -31,23 +35,19 @@ def record_offset(image: bytes, entry: int) -> int:
     return int(offset)
 
 
-def entry_named(image: bytes, name: str) -> int:
-    """Return the entry with a $FILE_NAME of that name, searched without our parsers."""
-    needle = name.encode("utf-16-le")
-    first = record_offset(image, 0)
-    for entry in range(24, 400):
-        record = image[first + entry * RECORD_BYTES : first + (entry + 1) * RECORD_BYTES]
-        if record[:4] == b"FILE" and bytes([len(name), 0]) + needle in record.replace(bytes([len(name), 1]), b"?"):
-            return entry
-        if record[:4] == b"FILE" and needle in record and record[record.find(needle) - 2] == len(name):
-            return entry
-    raise LookupError(name)
+def entry_at(image: Path, path: str) -> int:
+    """Return the MFT entry at a path of the bundled disk's volume."""
+    with open_evidence(image) as source:
+        volume = NtfsVolume(SliceSource(source, VOLUME_OFFSET, source.size_bytes - VOLUME_OFFSET), "v1")
+        return entries_by_path(volume)[path]
 
 
-def examine(tmp_path: Path, damage: Callable[[bytearray], None]) -> Result:
+def examine(tmp_path: Path, damage: Callable[[bytearray, int], None], *paths: str) -> Result:
+    """Run on the bundled disk after the MFT records at `paths` were damaged; `damage` gets each record's offset."""
     image = unpack_demo(tmp_path)
     content = bytearray(image.read_bytes())
-    damage(content)
+    for path in paths:
+        damage(content, record_offset(content, entry_at(image, path)))
     image.write_bytes(content)
     case = tmp_path / "case"
     job = Job(
@@ -61,16 +61,14 @@ def examine(tmp_path: Path, damage: Callable[[bytearray], None]) -> Result:
 
 @pytest.fixture(scope="module")
 def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    return examine(tmp_path_factory.mktemp("sound"), lambda _content: None)
+    return examine(tmp_path_factory.mktemp("sound"), lambda _content, _offset: None)
 
 
 def test_files_of_two_lost_folders_are_kept_apart(tmp_path: Path, undamaged: Result) -> None:
-    def damage(content: bytearray) -> None:
-        for name in ("alice", "李雷"):
-            offset = record_offset(content, entry_named(content, name))
-            content[offset : offset + 4] = b"BAAD"
+    def damage(content: bytearray, offset: int) -> None:
+        content[offset : offset + 4] = b"BAAD"
 
-    result = examine(tmp_path, damage)
+    result = examine(tmp_path, damage, "Users/alice", "Users/李雷")
     assert result.report.rescue is not None
     assert undamaged.report.rescue is not None
     assert result.report.rescue.by_outcome == undamaged.report.rescue.by_outcome
@@ -82,15 +80,14 @@ def test_files_of_two_lost_folders_are_kept_apart(tmp_path: Path, undamaged: Res
 
 
 def test_an_absurd_size_ends_where_the_run_list_does(tmp_path: Path, undamaged: Result) -> None:
-    def damage(content: bytearray) -> None:
-        offset = record_offset(content, entry_named(content, "tasksche.exe"))
+    def damage(content: bytearray, offset: int) -> None:
         position = offset + int.from_bytes(content[offset + 20 : offset + 22], "little")
         while int.from_bytes(content[position : position + 4], "little") != DATA:
             position += int.from_bytes(content[position + 4 : position + 8], "little")
         assert content[position + 8] == 1  # not resident
         content[position + 48 + 5] = 0xFF  # the real size becomes 280 TB
 
-    result = examine(tmp_path, damage)
+    result = examine(tmp_path, damage, "Windows/tasksche.exe")
     (gap,) = (gap for gap in result.report.gaps if gap.kind is GapKind.RUN_LIST)
     assert gap.material
     assert gap.bytes is not None
