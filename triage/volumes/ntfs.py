@@ -171,6 +171,8 @@ class NtfsVolume:
             )
             extents = extents_of_runs(runs, geometry.cluster_bytes, known, known)
             size = known
+        if size < geometry.record_bytes:
+            raise VolumeError("$MFT holds no record")
         return extents, size, self._locate_bitmap(record, attributes)
 
     def _first_record(self) -> tuple[Records, Attributes, int]:
