@@ -11,16 +11,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from triage.evidence.ahead import ALIGNMENT_BYTES, PIECE_BYTES, ReadAhead
 from triage.model.evidence import Evidence, EvidenceFormat
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC
 _CLOSED = -1
+_NOTHING_ASKED = -(1 << 62)
 
 
 class EvidenceSource:
     """Evidence as one stretch of bytes; satisfies `triage.model.source.ByteSource`.
 
-    Threads share it: `preadv` has no file position, and nothing here changes after opening. Its length is
+    Threads share it: `preadv` has no file position, and what `prefetch` starts has a lock. Its length is
     fixed when it is opened: bytes appended later are not shown, bytes cut off later raise `OSError` (EIO).
     `device_number` is the kernel's number of a device, 0 for files. Made by
     `triage.evidence.open.open_evidence`.
@@ -50,10 +52,15 @@ class EvidenceSource:
             undo.pop_all()
         self.device_number = os.fstat(self._descriptors[0]).st_rdev
         self._only = self._descriptors[0] if len(self._descriptors) == 1 else None
+        self._direct: list[int] | None = None
+        self._ahead: ReadAhead | None = None
+        self._asked_from = self._asked_to = _NOTHING_ASKED
 
     def read_into(self, offset_bytes: int, view: memoryview) -> int:
         """Fill `view` from `offset_bytes`; return the bytes filled, fewer only at the end of the evidence."""
         wanted_bytes = len(view)
+        if self._ahead is not None and (ahead_bytes := self._ahead.read_into(offset_bytes, view)) > 0:
+            return ahead_bytes + (self._read_pieces(offset_bytes + ahead_bytes, view[ahead_bytes:]))
         if self._only is not None and 0 <= offset_bytes <= self.size_bytes - wanted_bytes:
             filled_bytes = os.preadv(self._only, (view,), offset_bytes)
             if filled_bytes == wanted_bytes:
@@ -89,8 +96,66 @@ class EvidenceSource:
         return filled_bytes
 
     def prefetch(self, offset_bytes: int, length_bytes: int) -> None:
-        """Ask the kernel to read ahead; advice only, so where it is refused nothing happens."""
-        self._advise(offset_bytes, length_bytes, os.POSIX_FADV_WILLNEED)
+        """Read ahead what will be read soon: past the page cache, or by its advice where that cannot be passed.
+
+        Asked in large pieces, so that a run of small files costs one read. Called by one thread at a time.
+        """
+        end_bytes = min(offset_bytes + length_bytes, self.size_bytes)
+        if self._asked_from <= offset_bytes and end_bytes <= self._asked_to:
+            return
+        if self._asked_from <= offset_bytes <= self._asked_to + PIECE_BYTES:
+            first_bytes = self._asked_to
+            end_bytes = min(max(end_bytes, first_bytes + PIECE_BYTES), self.size_bytes)
+        else:
+            first_bytes = self._asked_from = offset_bytes
+        self._asked_to = end_bytes
+        if self._direct is None:
+            self._direct = self._open_direct()
+            self._ahead = ReadAhead(self._read_direct, self._is_cached) if self._direct else None
+        if self._ahead is not None:
+            self._ahead.ask(first_bytes, end_bytes)
+        else:
+            self._advise(first_bytes, end_bytes - first_bytes, os.POSIX_FADV_WILLNEED)
+
+    def _open_direct(self) -> list[int]:
+        """Open the segments past the page cache; none where a file system or a segment's length does not allow it."""
+        if any(start % ALIGNMENT_BYTES != 0 for start in self._starts[:-1]):
+            return []
+        opened: list[int] = []
+        try:
+            for segment in self.segments:
+                opened.append(os.open(segment, _OPEN_FLAGS | os.O_DIRECT))
+        except OSError:
+            for descriptor in opened:
+                os.close(descriptor)
+            return []
+        return opened
+
+    def _read_direct(self, offset_bytes: int, view: memoryview) -> int:
+        """Read past the page cache; return the bytes read, fewer at the end."""
+        filled_bytes = 0
+        while filled_bytes < len(view) and offset_bytes + filled_bytes < self.size_bytes:
+            position = offset_bytes + filled_bytes
+            index = bisect_right(self._starts, position) - 1
+            piece = view[filled_bytes : filled_bytes + self._starts[index + 1] - position]
+            if index + 1 == len(self.segments):
+                piece = view[filled_bytes:]  # its end may lie within a block: the device is asked for a whole one
+            got_bytes = os.preadv((self._direct or [])[index], (piece,), position - self._starts[index])
+            filled_bytes += got_bytes
+            if got_bytes < len(piece):
+                break
+        return filled_bytes
+
+    def _is_cached(self, offset_bytes: int, length_bytes: int) -> bool:
+        """Say whether the page cache holds a range: its two ends stand for all of it."""
+        page = bytearray(1)
+        for position in (offset_bytes, min(offset_bytes + length_bytes, self.size_bytes) - 1):
+            index = bisect_right(self._starts, position) - 1
+            try:
+                os.preadv(self._descriptors[index], (page,), position - self._starts[index], os.RWF_NOWAIT)
+            except OSError:
+                return False
+        return True
 
     def drop_cache(self) -> None:
         """Ask the kernel to forget what it cached, so that the next read comes from the device itself."""
@@ -115,8 +180,12 @@ class EvidenceSource:
 
     def close(self) -> None:
         """Close the descriptors; a second call does nothing, reading afterwards raises `OSError` (EBADF)."""
-        descriptors = self._descriptors
-        self._descriptors = [_CLOSED] * len(descriptors)
+        if self._ahead is not None:
+            self._ahead.close()
+        self._ahead = None
+        descriptors = self._descriptors + (self._direct or [])
+        self._descriptors = [_CLOSED] * len(self._descriptors)
+        self._direct = []
         self._only = None
         for descriptor in descriptors:
             if descriptor != _CLOSED:

@@ -6,7 +6,7 @@ at 0x30), so a stretch without them is text in one of them; random bytes hold on
 
 from __future__ import annotations
 
-import re
+import numpy as np
 
 _CONTROLS = bytes(set(range(0x20)) - set(b"\b\t\n\v\f\r\x1a\x1b")) + b"\x7f"
 _NOT_CONTROLS = bytes(set(range(256)) - set(_CONTROLS))
@@ -16,10 +16,22 @@ _WIDE_SAMPLE_BYTES = 2 * 1024
 # The malware overwrites a file's last 0x400 bytes first: a sample of that length sees it even when the rest
 # stands.
 _TAIL_SAMPLE_BYTES = 0x400
-_WIDE_ENCODINGS = ("utf-16-le", "utf-16-be")
+_WIDE_CODE_UNITS = ("<u2", ">u2")
 _MIN_COMMON_SHARE = 0.9
 # What wide text consists of: Latin, Greek, Cyrillic, punctuation, kana, CJK, Hangul and full-width forms.
-_COMMON = re.compile("[\t\r\n -~\xa0-\u052f\u2010-\u2027\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]+")
+_COMMON_RANGES = (
+    (0x20, 0x7E),
+    (0xA0, 0x52F),
+    (0x2010, 0x2027),
+    (0x3000, 0x30FF),
+    (0x4E00, 0x9FFF),
+    (0xAC00, 0xD7A3),
+    (0xFF00, 0xFFEF),
+)
+_COMMON = np.zeros(0x10000, dtype=np.bool_)
+_COMMON[[ord("\t"), ord("\r"), ord("\n")]] = True
+for _first, _last in _COMMON_RANGES:
+    _COMMON[_first : _last + 1] = True
 
 
 def is_text(head: bytes, tail: bytes | None) -> bool:
@@ -27,11 +39,11 @@ def is_text(head: bytes, tail: bytes | None) -> bool:
     front = head[:_HEAD_SAMPLE_BYTES]
     back = (tail or b"")[-_TAIL_SAMPLE_BYTES:]
     if front.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = _WIDE_ENCODINGS[front.startswith(b"\xfe\xff")]
-        return _is_wide_text(front[2:], encoding) and _is_wide_text(back.removeprefix(front[:2]), encoding)
+        units = _WIDE_CODE_UNITS[front.startswith(b"\xfe\xff")]
+        return _is_wide_text(front[2:], units) and _is_wide_text(back.removeprefix(front[:2]), units)
     if _is_narrow_text(front):
         return _is_narrow_text(back)
-    return any(_is_wide_text(front, encoding) and _is_wide_text(back, encoding) for encoding in _WIDE_ENCODINGS)
+    return any(_is_wide_text(front, units) and _is_wide_text(back, units) for units in _WIDE_CODE_UNITS)
 
 
 def _is_narrow_text(sample: bytes) -> bool:
@@ -39,7 +51,7 @@ def _is_narrow_text(sample: bytes) -> bool:
     return controls <= len(sample) * _MAX_CONTROL_SHARE
 
 
-def _is_wide_text(sample: bytes, encoding: str) -> bool:
-    """A sample may begin or end inside a surrogate pair: unpaired halves pass, and count as uncommon."""
-    characters = sample[: min(len(sample) & ~1, _WIDE_SAMPLE_BYTES)].decode(encoding, "surrogatepass")
-    return len(_COMMON.sub("", characters)) <= len(characters) * (1 - _MIN_COMMON_SHARE)
+def _is_wide_text(sample: bytes, units: str) -> bool:
+    """Look at UTF-16 code units; halves of surrogate pairs count as uncommon."""
+    code_units = np.frombuffer(sample[: min(len(sample) & ~1, _WIDE_SAMPLE_BYTES)], dtype=units)
+    return int(np.count_nonzero(_COMMON[code_units])) >= len(code_units) * _MIN_COMMON_SHARE

@@ -130,4 +130,4 @@ def fits_extension(extension: str, content: Content) -> bool:
 
 
 def _only_zeros(data: bytes) -> bool:
-    return data.count(0) == len(data)
+    return data[:1] in (b"", b"\0") and data.count(0) == len(data)

@@ -22,9 +22,8 @@ from triage.walk.streams import StreamPlan
 UNSELECTED_TIER = 9
 _BAD_CLUSTERS_ENTRY = 8  # $BadClus:$Bad is as long as the volume and never read
 _AHEAD_STREAMS = 64
-_AHEAD_BYTES = 64 << 20
+_AHEAD_BYTES = 24 << 20
 _AHEAD_EXTENTS = 8
-_PIECE_BYTES = 8 << 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +80,6 @@ class Agenda:
         self.streams = 0
         self.bytes = 0
         self.selected = 0
-        self._asked_from = self._asked_to = 0
         for survey in surveys:
             self._add(survey)
         self._chunks.sort(key=lambda chunk: (chunk[0], chunk[1].index))
@@ -108,7 +106,7 @@ class Agenda:
         self.bytes += int(np.minimum(sizes, geometry.volume_bytes).sum())  # a damaged size is no measure of progress
 
     def items(self, *, only: Set[Token] | None = None, leave_out: Set[Token] = frozenset()) -> Iterator[Item]:
-        """Yield the streams that are still to be read, asking the kernel to read ahead."""
+        """Yield the streams that are still to be read, and have them read ahead."""
         ahead: deque[Item] = deque()
         ahead_bytes = 0
         for item in self._all(only, leave_out):
@@ -131,17 +129,12 @@ class Agenda:
                     yield Item(survey=survey, token=Token(survey.index, head), plan=plan, selected=selected)
 
     def _prefetch(self, item: Item) -> None:
-        """Ask for the stream's first extents; asked in large pieces, so that a run of small files costs one call."""
+        """Have the stream's first extents read ahead."""
         source = self._sources[item.survey.info.evidence]
         for extent in item.plan.extents[:_AHEAD_EXTENTS]:
-            start = item.survey.info.offset_bytes + extent.volume_offset
-            end = start + min(extent.length_bytes, _AHEAD_BYTES)
-            if extent.volume_offset < 0 or (self._asked_from <= start and end <= self._asked_to):
-                continue
-            going_on = self._asked_from <= start <= self._asked_to + _PIECE_BYTES
-            self._asked_from = start
-            self._asked_to = max(end, start + _PIECE_BYTES) if going_on else end
-            source.prefetch(start, self._asked_to - start)
+            if extent.volume_offset >= 0:
+                start = item.survey.info.offset_bytes + extent.volume_offset
+                source.prefetch(start, min(extent.length_bytes, _AHEAD_BYTES))
 
 
 def _rows(tokens: Set[Token], survey: Survey) -> list[int]:

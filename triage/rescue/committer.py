@@ -37,7 +37,7 @@ _NOT_DURABLE = "the destination did not make it durable"
 # The manifest and the name map as written anew are together no longer than twice the name map.
 _TAGS_TO_MAP = 2
 _LINE_BYTES = 1024
-_NO_ROOM_FOR_NAMES = "no room at the destination for its name"
+_NO_ROOM_FOR_NAME = "no room at the destination for its name"
 
 
 class BatchLimits(Struct, frozen=True, kw_only=True):
@@ -111,11 +111,9 @@ class Committer:
                 self._change.notify_all()
 
     def fail(self, error: RescueError) -> None:
-        """Remember the first fatal error and free the space that was kept back."""
+        """Remember the first fatal error."""
         with self._change:
-            if self.error is None:
-                self.error = error
-                self._staging.release()
+            self.error = self.error or error
 
     def close(self) -> None:
         """Commit all that waits, report it, end the thread."""
@@ -163,11 +161,8 @@ class Committer:
         return batch
 
     def _commit(self, batch: Sequence[Pending]) -> None:
-        lines = [self._mapped(pending, self._names.place(pending.subject)) for pending in batch]
+        batch, lines = self._prepare(batch)
         parts = [pending.part for pending in batch]
-        if batch and not self._prepare(lines):
-            self._refuse(zip(parts, lines, strict=True), _NO_ROOM_FOR_NAMES)
-            batch, lines, parts = [], [], []
         if not self._sync(parts):
             settled = [(self._bag / line.bag_path, line) for line in self._unsettled]
             self._unsettled = []
@@ -180,20 +175,24 @@ class Committer:
             else:
                 self._refuse([(pending.part, line)], _READS_DIFFERENTLY)
 
-    def _prepare(self, lines: Sequence[MappedName]) -> bool:
-        """Write the lines of a batch, and keep back space for what the bag will say of it."""
-        try:
-            if self.error is None:
+    def _prepare(self, batch: Sequence[Pending]) -> tuple[Sequence[Pending], Sequence[MappedName]]:
+        """Write the lines of a batch and keep back the space for what the bag will say of it; return what has both.
+
+        On a destination that is full the last copies of the batch make room for the names of the first: a bag
+        that cannot be closed is worth less than one file more.
+        """
+        lines = [self._mapped(pending, self._names.place(pending.subject)) for pending in batch]
+        while batch:
+            try:
                 map_bytes = os.lseek(self._map, 0, os.SEEK_END) + _LINE_BYTES * len(lines)
                 self._staging.reserve(_TAGS_TO_MAP * map_bytes)
-        except OSError as error:
-            self.fail(destination_error(self._bag, error))  # which frees the space, so that the lines may fit
-        try:
-            self._append(lines)
-        except OSError as error:
-            self.fail(destination_error(self._bag, error))
-            return False
-        return True
+                self._append(lines)
+                break
+            except OSError as error:
+                self.fail(destination_error(self._bag, error))
+                self._refuse([(batch[-1].part, lines[-1])], _NO_ROOM_FOR_NAME)
+                batch, lines = batch[:-1], lines[:-1]
+        return batch, lines
 
     def _append(self, lines: Sequence[MappedName]) -> None:
         """Write lines to the map, all or none."""

@@ -15,7 +15,8 @@ from triage.model.text import _
 STAGING: Final = ".rescue-staging"
 _PART = ".part"
 _RESERVE = "reserve"
-_RESERVE_BYTES = 1024 * 1024
+#: Clusters that the bag's small files and its folder take when the bag is closed.
+_RESERVE_CLUSTERS = 8
 
 
 class Staging:
@@ -40,16 +41,13 @@ class Staging:
         return self._folder / f"{next(self._numbers)}{_PART}"
 
     def reserve(self, length_bytes: int) -> None:
-        """Keep back this much, and what small files and folders take."""
+        """Keep back this much, and what small files take, until the rescue ends."""
         descriptor = os.open(self._folder / _RESERVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, _RESERVE_BYTES + length_bytes)
+            cluster_bytes = os.fstatvfs(descriptor).f_frsize
+            os.posix_fallocate(descriptor, 0, _RESERVE_CLUSTERS * cluster_bytes + length_bytes)
         finally:
             os.close(descriptor)
-
-    def release(self) -> None:
-        """Give the reserved space back."""
-        discard(self._folder / _RESERVE)
 
     def close(self) -> None:
         """Remove the folder with all that was not committed, and let go of it."""

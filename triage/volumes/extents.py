@@ -40,6 +40,10 @@ def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, in
 
     So a size that was damaged to something absurd does not become terabytes of zeros.
     """
+    if len(runs) == 1 and runs[0].cluster != HOLE and initialized_bytes >= size_bytes:  # nearly every file
+        cluster, clusters = runs[0]
+        if clusters * cluster_bytes >= size_bytes:
+            return [Extent(0, size_bytes, cluster * cluster_bytes)]
     extents: list[Extent] = []
     position = 0
     data_end = min(initialized_bytes, size_bytes)

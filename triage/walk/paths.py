@@ -6,6 +6,8 @@ an orphan root, as in The Sleuth Kit.
 
 from __future__ import annotations
 
+from codecs import utf_16_le_decode
+
 from triage.walk.mft import DOS_NAMESPACE, MftTable
 
 ROOT_ENTRY = 5
@@ -20,6 +22,7 @@ class Paths:
         self._entries = table.entries
         self._names = table.names
         self._directories: dict[int, str] = {ROOT_ENTRY: ""}
+        self._parent_paths: dict[tuple[int, int, bool], str] = {}
         self._first: list[int] = table.names.first.tolist()
         self._parents: list[int] = table.names.parent.tolist()
         self._parent_sequences: list[int] = table.names.parent_sequence.tolist()
@@ -39,6 +42,8 @@ class Paths:
         if entry == ROOT_ENTRY:
             return [""]
         begin, end = self._first[entry], self._first[entry + 1]
+        if end == begin + 1:
+            return [self._path_of_row(begin, entry)]
         paths = [self._path_of_row(row, entry) for row in range(begin, end) if self._namespaces[row] != DOS_NAMESPACE]
         if not paths and begin < end:
             paths = [self._path_of_row(begin, entry)]
@@ -49,13 +54,16 @@ class Paths:
         return path.startswith(ORPHAN_ROOT + "/")
 
     def _path_of_row(self, row: int, entry: int) -> str:
-        parent = self._parent_path(self._parents[row], self._parent_sequences[row], alive=self._in_use[entry])
+        reference = self._parents[row], self._parent_sequences[row], self._in_use[entry]
+        parent = self._parent_paths.get(reference)
+        if parent is None:
+            parent = self._parent_paths[reference] = self._parent_path(*reference[:2], alive=reference[2])
         name = self._name(row)
         return f"{parent}/{name}" if parent else name
 
     def _name(self, row: int) -> str:
         start = self._offsets[row]
-        return self._names.blob[start : start + self._lengths[row]].decode("utf-16-le", "surrogatepass")
+        return utf_16_le_decode(self._names.blob[start : start + self._lengths[row]], "surrogatepass")[0]
 
     def _parent_path(self, entry: int, sequence: int, *, alive: bool) -> str:
         """Climb from a directory to the root, then name the whole chain downwards."""

@@ -138,8 +138,7 @@ class Streams:
             if row.resident:
                 return StreamPlan(subject=subject, extents=[], resident_offset=row.pairs_offset)
             runs = self._runs(row.head)
-            covered_bytes = count_clusters(runs) * self._cluster_bytes
-            if subject.form is StreamForm.LZNT1 and covered_bytes >= row.size_bytes:
+            if subject.form is StreamForm.LZNT1 and count_clusters(runs) * self._cluster_bytes >= row.size_bytes:
                 return StreamPlan(subject=subject, extents=[], through_tsk=True)
         except ParseError as error:
             return StreamPlan(subject=subject, extents=[], unread=StreamState.PARTIAL, reason=f"run list: {error}")
@@ -175,11 +174,6 @@ class Streams:
             return StreamState.NOT_DECODABLE, "compressed by CompactOS (WOF); not decoded yet"
         if row.reparse_tag != 0 and not subject.stream and not self._is_local(row):
             return _placeholder(row.reparse_tag)
-        if (
-            subject.form is StreamForm.SPARSE
-            and row.size_bytes - self._allocated_bytes(row.head) > self._most_holes_bytes
-        ):
-            return StreamState.PARTIAL, "sparse, with more holes than the volume has bytes: not read"
         is_system_sparse = subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject)
         if is_system_sparse and self._allocated_bytes(row.head) < subject.size_bytes:
             return StreamState.SPARSE_SYSTEM, "sparse system stream"
