@@ -77,7 +77,7 @@ def test_name_map_has_a_line_for_each_file_of_the_bag_and_no_other(bag: Path) ->
     records: list[RescuedFile] = []
     vault = Vault(bag, on_record=records.append)
     save_all(vault, FILES)
-    (part,) = (path for path in bag.glob("*/*.part") if path.read_bytes() == b"report")
+    (part,) = (path for path in bag.glob("*/*/*.part") if path.read_bytes() == b"report")
     part.write_bytes(b"broken")
     vault.close()
     assert len(list(read_lines(bag))) == len(FILES)

@@ -141,7 +141,7 @@ def test_digest_other_than_that_of_the_evidence_is_found_when_read_back(
 
 def test_copy_that_changes_before_the_commit_is_found(vault: Vault, bag: Path, records: list[RescuedFile]) -> None:
     save(vault, "a.doc", b"x" * 10_000)
-    (part,) = (bag / STAGING).glob("*.part")
+    (part,) = (bag / STAGING).glob("*/*.part")
     with part.open("r+b") as other:
         other.seek(5000)
         other.write(b"y")
@@ -203,7 +203,7 @@ class SyncCounter:
         self._sync = FileSystem.sync
 
     def sync(self, filesystem: FileSystem, new_files: Iterable[Path]) -> None:
-        self.parts_waiting.append(len(list((self._bag / STAGING).glob("*.part"))))
+        self.parts_waiting.append(len(list((self._bag / STAGING).glob("*/*.part"))))
         self._sync(filesystem, new_files)
 
 
@@ -410,8 +410,8 @@ def test_what_was_committed_but_not_reported_is_checked_and_reported(bag: Path, 
     save_all(vault, {"good.doc": b"good", "bad.doc": b"bad!"})
     vault.close()
     (bag / "data/v1/bad.doc").write_bytes(b"not what it was")
-    (bag / STAGING).mkdir()
-    (bag / STAGING / "7.part").write_bytes(b"half a fi")
+    (bag / STAGING / "0").mkdir(parents=True)
+    (bag / STAGING / "0" / "7.part").write_bytes(b"half a fi")
     with (bag / NAME_MAP).open("ab") as lines:
         lines.write(b'{"volume":"v1","path":"torn')
     found: list[RescuedFile] = []

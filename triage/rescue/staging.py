@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,9 @@ from triage.model.text import _
 
 STAGING: Final = ".rescue-staging"
 _PART = ".part"
+#: New files come into a new folder after so many, so that their makers and those who rename the older ones do not wait
+#: for each other at one folder's lock.
+_FOLDER_FILES = 1024
 _RESERVE = "reserve"
 #: Clusters that the bag's small files and its folder take when the bag is closed.
 _RESERVE_CLUSTERS = 8
@@ -37,8 +41,9 @@ class Staging:
         self._clear()
 
     def next_part(self) -> Path:
-        """Return a path for a new file; safe to call from several threads."""
-        return self._folder / f"{next(self._numbers)}{_PART}"
+        """Return a path for a new file, to be made by `create`; safe to call from several threads."""
+        number = next(self._numbers)
+        return self._folder / f"{number // _FOLDER_FILES}" / f"{number}{_PART}"
 
     def reserve(self, length_bytes: int) -> None:
         """Keep back this much, and what small files take, until the rescue ends."""
@@ -59,7 +64,20 @@ class Staging:
 
     def _clear(self) -> None:
         for left_over in self._folder.iterdir():
-            left_over.unlink()
+            if left_over.is_dir():
+                shutil.rmtree(left_over)
+            else:
+                left_over.unlink()
+
+
+def create(part: Path) -> int:
+    """Make a new file, and its folder where it is the first there; return its descriptor, open for writing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(part, flags, 0o666)
+    except FileNotFoundError:
+        part.parent.mkdir(exist_ok=True)
+        return os.open(part, flags, 0o666)
 
 
 def discard(path: Path) -> None:

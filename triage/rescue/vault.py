@@ -27,7 +27,7 @@ from triage.rescue.filesystem import FileSystem
 from triage.rescue.namemap import MappedName, drop_torn_line, read_lines, shown_path
 from triage.rescue.names import PAYLOAD, BagNames
 from triage.rescue.reread import digests_from_device
-from triage.rescue.staging import Staging, discard
+from triage.rescue.staging import Staging, create, discard
 
 _OUTCOMES: Final = {
     ContentJudgement.PLAIN: RescueOutcome.RESCUED,
@@ -206,7 +206,7 @@ class Copy:
         self._written_bytes = 0
         self._descriptor: int | None = None
         try:
-            self._descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self._descriptor = create(part)
         except OSError as error:
             self._give_up(error)
 
