@@ -26,7 +26,7 @@ def list_volumes(evidence: Path) -> ExitCode:
         size = tqdm.format_sizeof(browser.evidence.size_bytes, "B", 1024)
         _say(f"{evidence}  {browser.evidence.format.value}  {size}")
         for volume in browser.volumes:
-            _say(_volume_line(volume))
+            _say(volume_line(volume))
         _warn(browser.gaps)
     return ExitCode.OK
 
@@ -98,7 +98,8 @@ def _show_hive(report: HiveReport) -> None:
         _say(_("no known indicator in this hive"))
 
 
-def _volume_line(volume: VolumeInfo) -> str:
+def volume_line(volume: VolumeInfo) -> str:
+    """Return a volume on one line: its place, size, type and name, and whether it would be examined."""
     size = tqdm.format_sizeof(volume.length_bytes, "B", 1024)
     partition = volume.partition
     kind = f"{partition.scheme.value} {partition.type_id}" if partition is not None else ""
