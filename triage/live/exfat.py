@@ -26,7 +26,8 @@ _FILE, _STREAM, _FILE_NAME = 0x05, 0x40, 0x41  # without the bit for "in use": w
 _DIRECTORY_ATTRIBUTE = 0x10
 _NO_FAT_CHAIN = 0x02
 _NAME_CHARACTERS = 15
-_LONGEST_DIRECTORY_BYTES = 256 * 1024 * 1024  # 7.6.7
+_END_OF_CHAIN = 0xFFFFFFFF
+_LONGEST_DIRECTORY_BYTES = 1 << 20
 
 
 class ExfatVolume(Struct, frozen=True, kw_only=True):
@@ -107,17 +108,15 @@ class _Reader:
                 yield data[position : position + _ENTRY_BYTES]
 
     def _chain(self, folder: _Directory) -> Iterator[int]:
-        """Yield the clusters of a directory, no more than one may have."""
-        cluster, left_bytes = folder.first_cluster, _LONGEST_DIRECTORY_BYTES
-        if folder.length_bytes is not None:
-            left_bytes = min(left_bytes, folder.length_bytes)
-        while left_bytes > 0:
+        """Yield the clusters of a directory; one without end, or much longer than a new volume's, is an error."""
+        cluster, seen_bytes = folder.first_cluster, 0
+        while cluster != _END_OF_CHAIN and (folder.length_bytes is None or seen_bytes < folder.length_bytes):
             if not 2 <= cluster < self._clusters + 2:
-                if folder.length_bytes is None and cluster == 0xFFFFFFFF:
-                    return
                 raise ParseError(f"exFAT cluster {cluster} of a directory")
+            if seen_bytes >= _LONGEST_DIRECTORY_BYTES:
+                raise ParseError("exFAT directory that is too long")
             yield cluster
-            left_bytes -= self._cluster_bytes
+            seen_bytes += self._cluster_bytes
             cluster = cluster + 1 if folder.contiguous else self._next(cluster)
 
     def _next(self, cluster: int) -> int:
