@@ -15,15 +15,14 @@ from triage.pipeline.supervise import exit_code
 from triage.report.case_files import ALLOWED_SIGNERS, REPORT
 from triage.report.document import load_report
 from triage.report.sshsig import fingerprint, parse_signer_line
-from triage.report.text import rescue_lines, stage_line
+from triage.report.text import stage_line
 from triage.report.view import families
-from triage.report.words import OUTCOME_MEANINGS, headline, say
+from triage.report.words import OUTCOME_MEANINGS, headline, number, say, size
 
 _COLUMNS = 78
-_EXIT_MEANINGS = {
-    ExitCode.OK: N_("The run is complete."),
+# What the verdict alone does not say.
+_NOT_AS_IT_SHOULD = {
     ExitCode.INCONCLUSIVE: N_("Not everything could be examined or saved; the report names each gap."),
-    ExitCode.INDICATORS_FOUND: N_("The run is complete: traces of the malware were found."),
     ExitCode.INTERRUPTED: N_("The run was interrupted; triage run --resume goes on with the case."),
     ExitCode.FATAL: N_("The run ended early; the report says why, and holds what was examined until then."),
 }
@@ -48,14 +47,18 @@ def result_lines(case: Path) -> Iterator[Line]:
     yield from _banner(headline(report.verdict.outcome, families(report.findings)))
     yield from _wrapped(say(report.verdict.outcome, OUTCOME_MEANINGS))
     yield Line(stage_line(report.verdict))
-    yield from _wrapped(_(_EXIT_MEANINGS[exit_code(report)]))
+    yield from _wrapped(_(_NOT_AS_IT_SHOULD.get(exit_code(report), "")))
     yield from _advice(report)
-    yield from (Line(text) for text in rescue_lines(report))
+    if report.rescue is not None:
+        yield Line(
+            _("Rescued: {count} files, {size}").format(
+                count=number(report.rescue.files), size=size(report.rescue.bytes)
+            )
+        )
     yield Line()
     yield Line(_("For the paper form"), loud=True)
     yield Line("  " + _("Case: {folder}").format(folder=case.name))
     yield Line("  " + _("Key fingerprint: {fingerprint}").format(fingerprint=fingerprint(public_key)))
-    yield Line("=" * _COLUMNS)
 
 
 def _banner(text: str) -> Iterator[Line]:
@@ -63,10 +66,8 @@ def _banner(text: str) -> Iterator[Line]:
     large = text.upper()
     spaced = " ".join(large) if large.isascii() and 2 * len(large) < _COLUMNS else large
     yield Line()
-    yield Line("=" * _COLUMNS)
     for row in ("", spaced, ""):
         yield Line(f"{row:^{_COLUMNS}}", loud=True)
-    yield Line("=" * _COLUMNS)
 
 
 def _advice(report: Report) -> Iterator[Line]:

@@ -98,11 +98,6 @@ def _figures(report: Report) -> Iterator[str]:
         total=size(content_bytes(coverage)),
         percent=percent(coverage.bytes_read, content_bytes(coverage)),
     )
-    yield from rescue_lines(report)
-
-
-def rescue_lines(report: Report) -> Iterator[str]:
-    """Yield what became of the files that were to be rescued."""
     if report.rescue is None:
         yield _("Rescued: nothing, as asked")
         return
