@@ -88,7 +88,7 @@ def test_screen_leaves_out_what_a_run_would_refuse() -> None:
     disks = (disk(), disk("/dev/sdc", removable=True), disk("/dev/sdd", unreadable="input/output error"))
     text = screen_text(STATE, disks, (), 80)
     assert "triage run /dev/sda --out" in text
-    assert "/dev/sdc  500 GB  ATA, removable" in text
+    assert "/dev/sdc  500 GB  ATA  removable" in text
     assert "    cannot be examined: input/output error\n" in text
 
 

@@ -151,7 +151,7 @@ def test_removable_disk_is_left_out_and_named(
         prepare_stick()
         assert examine_unattended() is True
     out = capsys.readouterr().out
-    assert "! left out, removable: /dev/sdz  8.00 GB  USB, removable  Card" in out
+    assert "! left out, removable: /dev/sdz  8.00 GB  USB  removable  Card" in out
     assert "Nothing was examined." in out
 
 

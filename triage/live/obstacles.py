@@ -52,7 +52,9 @@ def _locked_volumes(disks: Sequence[Disk]) -> Iterator[Problem]:
             if volume.filesystem == "bitlocker":
                 yield Problem(
                     message=N_("volume {volume} of {disk} is locked with BitLocker; nothing in it can be examined"),
-                    hint=N_("unlock it in Windows, or make an image of the unlocked volume"),
+                    hint=N_(
+                        "do not start Windows for that; image the disk, and unlock the image with the recovery key"
+                    ),
                     fields={"volume": volume.id, "disk": str(disk.node)},
                 )
 

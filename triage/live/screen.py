@@ -46,8 +46,8 @@ def screen_text(state: StickState | None, disks: Sequence[Disk], found: Iterable
 
 def disk_line(disk: Disk) -> str:
     """Return a disk on one line: `/dev/sda  500 GB  ATA  WDC WD5000AAKX`."""
-    kind = f"{disk.bus}, {_('removable')}" if disk.removable else disk.bus
-    return "  ".join(word for word in (str(disk.node), size(disk.size_bytes), kind, disk.model) if word)
+    kind = _("removable") if disk.removable else ""
+    return "  ".join(word for word in (str(disk.node), size(disk.size_bytes), disk.bus, kind, disk.model) if word)
 
 
 def new_case_folder(state: StickState) -> Path:
@@ -78,9 +78,9 @@ def _disks(disks: Sequence[Disk]) -> Iterator[str]:
         yield f"  {disk_line(disk)}"
         yield from (f"    {volume_line(volume)}" for volume in disk.volumes)
         if not disk.examinable:
-            yield f"    {_('cannot be examined: {reason}').format(reason=disk.unreadable)}"
+            yield "    " + _("cannot be examined: {reason}").format(reason=disk.unreadable)
     if not disks:
-        yield f"  {_('none')}"
+        yield "  " + _("none")
 
 
 def _problems(problems: Sequence[Problem], columns: int) -> Iterator[str]:
