@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -165,7 +167,7 @@ def test_what_is_a_disk_of_the_pc(name: str) -> None:
 
 @needs_root()
 @needs_device("/dev/loop-control")
-@needs_tool(*TOOLS, "mkntfs", "setpriv")
+@needs_tool(*TOOLS, "mkntfs")
 class TestOnDisks:
     """With loop devices for disks."""
 
@@ -196,3 +198,32 @@ class TestOnDisks:
             assert f"triage run {one.node} --out {live.media}/case-" in text
             assert disk_line(found[0]) == f"{one.node}  33.6 MB"
             run("umount", live.media)
+
+
+def live_command(*arguments: str, term: str = "dumb") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TERM": term, "LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
+    command = (sys.executable, "-m", "triage.live", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@needs_root()
+def test_screen_gives_a_login_shell(tmp_path: Path) -> None:
+    shell = tmp_path / "shell"
+    shell.symlink_to("/bin/sh")
+    done = subprocess.run(
+        (sys.executable, "-m", "triage.live", "screen", "--shell", shell),
+        input="echo $0",
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("-shell\n")
+    assert "Nothing is written to its disks." in done.stdout
+
+
+@needs_root()
+def test_language_of_the_screen_is_one_that_its_font_has() -> None:
+    """The kernel's own console has no Chinese; a serial terminal has what its user's PC has."""
+    assert "这台电脑的磁盘" in live_command("--lang", "zh_CN", "screen", "--shell", "/bin/true").stdout
+    shown = live_command("--lang", "zh_CN", "screen", "--shell", "/bin/true", term="linux").stdout
+    assert "Disks of this PC" in shown

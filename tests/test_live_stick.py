@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -25,7 +26,7 @@ from tests.sticks import (
 from triage.evidence import sysfs
 from triage.evidence.mounts import Mount
 from triage.evidence.sysfs import BlockDevice, partition_of
-from triage.live import medium
+from triage.live import medium, stick
 from triage.live.data_partition import BUILT_SERIAL, LABEL, make_fit
 from triage.live.medium import find_stick
 from triage.live.problem import StickError
@@ -243,6 +244,17 @@ def test_disk_that_cannot_be_locked_is_shouted(
     monkeypatch.setattr("triage.evidence.device._BLKROSET", 0x1260)  # BLKGETSIZE: succeeds and sets nothing
     with live.disk(image), live.disk(sparse(tmp_path / "pc.img", MIB)) as pc:
         assert f"{pc.node} CAN BE WRITTEN and cannot be locked: " in messages(prepare_stick())
+
+
+def test_stick_that_does_not_answer(live: LiveSystem, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pulled(_folder: Path) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(stick, "free_bytes", pulled)
+    with live.disk(image) as disk:
+        state = prepare_stick()
+        assert (state.mount_point, state.free_bytes) == (None, 0)
+        assert f"the stick {disk.node} cannot be prepared: [Errno 5] Input/output error" in messages(state)
 
 
 def test_program_that_is_not_there(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -98,6 +99,30 @@ def test_infected_pc_to_signed_case_on_exfat(
     assert "What to do" in out
     assert re.search(r"^triage: starting", out, re.MULTILINE)
     assert "Powering off in 0 s. Press a key to stay." in out
+
+
+@needs_tool("setpriv")
+def test_run_without_the_capabilities_that_the_live_system_takes_away(
+    live: LiveSystem, lab_disk: LabDisk, tmp_path: Path
+) -> None:
+    """Neither the flag can be lifted nor a byte be written; the run does not need to."""
+    pc = lab_disk().image
+    before = sha256(pc.read_bytes())
+    bounded = ("setpriv", "--bounding-set=-sys_admin,-sys_rawio,-sys_module,-mknod")
+    with live.disk(make_stick(tmp_path / "stick.img", 128 * MIB)), live.disk(pc) as disk:
+        command = (*bounded, sys.executable, "-m", "triage", "run", disk.node, "--quiet", "--out")
+        unlocked = subprocess.run((*command, tmp_path / "case"), capture_output=True, text=True, check=False)
+        assert f"no permission to set {disk.node} read-only" in unlocked.stderr
+        prepare_stick()
+        ran = subprocess.run((*command, live.media / "case"), capture_output=True, text=True, check=False)
+        assert ran.returncode == ExitCode.INDICATORS_FOUND, ran
+        for attempt in (
+            ("blockdev", "--setrw", disk.node),
+            ("dd", "if=/dev/zero", f"of={disk.node}", "bs=512", "count=1", "conv=notrunc"),
+            ("mount", "-o", "rw", f"{disk.node}p1", tmp_path),
+        ):
+            assert subprocess.run((*bounded, *attempt), capture_output=True, check=False).returncode != 0
+    assert sha256(pc.read_bytes()) == before
 
 
 def test_report_only(live: LiveSystem, lab_disk: LabDisk, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import click
 from triage.live.screen import show_screen
 from triage.live.stick import prepare_stick
 from triage.live.unattended import examine_unattended
+from triage.model.errors import TriageError
+from triage.model.escape import escape_terminal
 from triage.model.text import set_language
 
 _SHELL = "/bin/bash"
@@ -33,7 +35,7 @@ def stick() -> None:
     """Find the stick, grow and mount its data partition, lock every other disk."""
     state = prepare_stick()
     for problem in state.problems:
-        click.echo(f"triage: {problem}", err=True)
+        click.echo(escape_terminal(f"triage: {problem}"), err=True)
 
 
 @live.command()
@@ -57,5 +59,14 @@ def _screen_and_shell(shell: str) -> NoReturn:
     os.execv(shell, (f"-{Path(shell).name}",))  # noqa: S606  # the leading dash makes it a login shell
 
 
+def main() -> None:
+    """Run a command; what cannot be done is one clear line."""
+    try:
+        live(prog_name="python3 -m triage.live")
+    except TriageError as error:
+        click.echo(escape_terminal(f"triage: {error}"), err=True)
+        sys.exit(error.exit_code)
+
+
 if __name__ == "__main__":
-    live(prog_name="python3 -m triage.live")
+    main()

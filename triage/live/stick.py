@@ -12,6 +12,8 @@ from triage.live.lock import lock_others, release_stick
 from triage.live.medium import find_stick
 from triage.live.problem import Problem, StickError
 from triage.live.state import StickState, write_state
+from triage.model.errors import TriageError
+from triage.model.text import N_
 
 MOUNT_POINT = Path("/media/triage")
 
@@ -20,6 +22,7 @@ def prepare_stick() -> StickState:
     """Find, grow and mount the stick, lock every other disk, and leave the state for the other commands."""
     problems: list[Problem] = []
     stick = partition = mount_point = None
+    free = 0
     try:
         stick = find_stick()
     except StickError as error:
@@ -30,14 +33,18 @@ def prepare_stick() -> StickState:
         try:
             partition = data_partition(stick)
             _open_for_writing(stick, partition)
+            free = free_bytes(MOUNT_POINT)
             mount_point = MOUNT_POINT
         except StickError as error:
             problems.append(error.problem)
+        except (TriageError, ValueError, OSError) as error:  # the stick was pulled out, or does not answer
+            fields = {"disk": str(stick.node), "reason": str(error)}
+            problems.append(Problem(message=N_("the stick {disk} cannot be prepared: {reason}"), fields=fields))
     state = StickState(
         disk=str(stick.node) if stick is not None else None,
         partition=str(partition.node) if partition is not None else None,
         mount_point=str(mount_point) if mount_point is not None else None,
-        free_bytes=free_bytes(mount_point) if mount_point is not None else 0,
+        free_bytes=free,
         problems=tuple(problems),
     )
     write_state(state)

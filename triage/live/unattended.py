@@ -77,7 +77,12 @@ def _run(case: Path, disks: Sequence[Disk], left_out: Sequence[Problem], console
     before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
         ) as process:
             for line in process.stdout or ():
                 consoles.say(line.rstrip("\n"))
