@@ -1,4 +1,7 @@
-"""What the live system's units run: `python3 -m triage.live stick`, `screen`, `auto`."""
+"""What the live system's units run: `python3 -m triage.live stick`, `screen`, `auto`.
+
+Each imports what it needs when it is asked for: the PC is not ready before they are.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,6 @@ from typing import NoReturn
 
 import click
 
-from triage.live.screen import show_screen
-from triage.live.stick import prepare_stick
-from triage.live.unattended import examine_unattended
 from triage.model.errors import TriageError
 from triage.model.escape import escape_terminal
 from triage.model.text import set_language
@@ -33,6 +33,8 @@ def live(lang: str | None) -> None:
 @live.command()
 def stick() -> None:
     """Find the stick, grow and mount its data partition, lock every other disk."""
+    from triage.live.stick import prepare_stick
+
     state = prepare_stick()
     for problem in state.problems:
         click.echo(escape_terminal(f"triage: {problem}"), err=True)
@@ -49,11 +51,15 @@ def screen(shell: str) -> None:
 @live.command()
 def auto() -> None:
     """Examine every fixed disk, rescue, seal, tell the result, and power off; stay where somebody wants to."""
+    from triage.live.unattended import examine_unattended
+
     if examine_unattended():
         _screen_and_shell(_SHELL)
 
 
 def _screen_and_shell(shell: str) -> NoReturn:
+    from triage.live.screen import show_screen
+
     show_screen()
     sys.stdout.flush()
     os.execv(shell, (f"-{Path(shell).name}",))  # noqa: S606  # the leading dash makes it a login shell

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from triage.evidence.device import refuse_if_mounted_read_write
+from triage.evidence.open import open_evidence
 from triage.evidence.sysfs import BlockDevice, all_devices, attribute, disk_of, size_bytes, system_path
 from triage.model.errors import TriageError
+from triage.model.gap import Gap
 from triage.model.volume import VolumeInfo
-from triage.pipeline.browse import Browser
+from triage.pipeline.discover import discover
 
 # Not a disk of the PC: made by the kernel itself (memory, loop devices, what lies on top of disks), optical and floppy
 # drives, and the boot areas of eMMC.
@@ -57,8 +60,9 @@ def _look_at(device: BlockDevice) -> Disk:
     volumes: tuple[VolumeInfo, ...] = ()
     unreadable = ""
     try:
-        with Browser(device.node) as browser:
-            volumes = browser.volumes
+        with open_evidence(device.node) as source:
+            refuse_if_mounted_read_write(device.node)
+            volumes = tuple(found.info for found in discover([source], _of_no_matter))
     except TriageError as error:
         unreadable = error.message
     except OSError as error:
@@ -72,6 +76,10 @@ def _look_at(device: BlockDevice) -> Disk:
         volumes=volumes,
         unreadable=unreadable,
     )
+
+
+def _of_no_matter(_gap: Gap) -> None:
+    """Take a gap of what is only looked at: `triage list` and the run tell it."""
 
 
 def _bus(name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from triage import __version__
-from triage.cli.browsing import volume_line
+from triage.cli.listing import volume_line
 from triage.live.disks import Disk, disks_of_pc
 from triage.live.obstacles import obstacles
 from triage.live.problem import Problem
