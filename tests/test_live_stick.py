@@ -30,7 +30,7 @@ from triage.live import medium, stick
 from triage.live.data_partition import BUILT_SERIAL, LABEL, make_fit
 from triage.live.medium import find_stick
 from triage.live.problem import StickError
-from triage.live.state import StickState, read_state
+from triage.live.state import StickState, read_state, write_diskseq
 from triage.live.stick import prepare_stick
 
 pytestmark = [needs_root(), needs_device("/dev/loop-control"), needs_device("/dev/fuse"), needs_tool(*TOOLS)]
@@ -173,6 +173,7 @@ def test_victim_disk_that_looks_the_same_but_for_the_signature(live: LiveSystem,
 def test_two_disks_alike_and_nothing_is_written_anywhere(live: LiveSystem, image: Path, tmp_path: Path) -> None:
     copy = make_stick(tmp_path / "copy.img", STICK_BYTES)
     before = [sha256(path.read_bytes()) for path in (image, copy)]
+    write_diskseq("4711")
     with live.disk(image) as first, live.disk(copy) as second:
         state = prepare_stick()
         assert (state.disk, state.mount_point) == (None, None)
