@@ -153,6 +153,20 @@ def test_set_read_only_needs_root(node: Path) -> None:
     assert caught.value.hint == "run as root"
 
 
+def test_locked_before_needs_no_privilege(node: Path) -> None:
+    """As on the live system, where the kernel's flag is set by udev and CAP_SYS_ADMIN is taken away."""
+    devices = (node, partition(node, 1), partition(node, 2))
+    run("blockdev", "--setro", *devices)
+    for device in devices:
+        device.chmod(0o644)
+    try:
+        with unprivileged():
+            assert len(set_read_only(partition(node, 1))) == 3
+    finally:
+        for device in devices:
+            device.chmod(0o600)
+
+
 def test_flag_that_does_not_hold_is_an_error(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("triage.evidence.device._BLKROSET", 0x1260)  # BLKGETSIZE: succeeds and sets nothing
     with pytest.raises(EvidenceError, match="does not stay read-only") as caught:

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from triage.cli.listing import volume_line
 from triage.examiners.hive_report import HiveReport, examine_hive_file
 from triage.model.errors import EvidenceError, ExitCode
 from triage.model.escape import escape_terminal
 from triage.model.finding import Severity
 from triage.model.gap import Gap
 from triage.model.text import _
-from triage.model.volume import VolumeInfo
 from triage.pipeline.browse import Browser, parse_address, require_volume
 
 
@@ -26,7 +26,7 @@ def list_volumes(evidence: Path) -> ExitCode:
         size = tqdm.format_sizeof(browser.evidence.size_bytes, "B", 1024)
         _say(f"{evidence}  {browser.evidence.format.value}  {size}")
         for volume in browser.volumes:
-            _say(_volume_line(volume))
+            _say(volume_line(volume))
         _warn(browser.gaps)
     return ExitCode.OK
 
@@ -96,15 +96,6 @@ def _show_hive(report: HiveReport) -> None:
         _say(f"{finding.severity.value.upper()} {finding.indicator}: {finding.facts.get('key', '')}  {finding.excerpt}")
     if not report.findings:
         _say(_("no known indicator in this hive"))
-
-
-def _volume_line(volume: VolumeInfo) -> str:
-    size = tqdm.format_sizeof(volume.length_bytes, "B", 1024)
-    partition = volume.partition
-    kind = f"{partition.scheme.value} {partition.type_id}" if partition is not None else ""
-    what = _("will be examined") if volume.examined else _("not examined: {why}").format(why=volume.why_not)
-    label = f" «{volume.label}»" if volume.label else ""
-    return f"{volume.id}  {_('offset')} {volume.offset_bytes}  {size}  {kind}  {volume.filesystem}{label}  {what}"
 
 
 def _say(line: str) -> None:

@@ -67,15 +67,17 @@ def refuse_if_mounted_read_write(path: str | Path) -> None:
 def set_read_only(path: str | Path) -> tuple[str, ...]:
     """Set the kernel's read-only flag on the disk of device `path`, each partition and each holder.
 
-    The flag stays set after the run. Returns the names of the devices; raises `EvidenceError` where one
-    cannot be set or does not keep it.
+    The flag stays set after the run. Where it is set already nothing is asked of the kernel that needs more
+    than reading (BLKROSET needs CAP_SYS_ADMIN). Returns the names of the devices; raises `EvidenceError` where
+    one cannot be set or does not keep it.
     """
     path = Path(path)
     try:
         devices = related_devices(path.stat().st_rdev)
         for device in devices:
             with _descriptor(device.node) as descriptor:
-                fcntl.ioctl(descriptor, _BLKROSET, _INT.pack(1))
+                if _get_int(descriptor, _BLKROGET) != 1:
+                    fcntl.ioctl(descriptor, _BLKROSET, _INT.pack(1))
         writable = [device.name for device in devices if not _reads_back_read_only(device.node)]
     except PermissionError:
         raise EvidenceError(

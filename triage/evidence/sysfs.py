@@ -48,7 +48,7 @@ def related_devices(number: int) -> tuple[BlockDevice, ...]:
     if name is None:
         return ()
     found: dict[str, BlockDevice] = {}
-    waiting = [_disk_of(name)]
+    waiting = [disk_of(name)]
     while waiting:
         name = waiting.pop(0)
         device = _device(name)
@@ -59,6 +59,36 @@ def related_devices(number: int) -> tuple[BlockDevice, ...]:
         waiting += sorted(holder.name for holder in _children(_CLASS_BLOCK / name / "holders"))
         waiting += (loop.name for loop in loop_devices_on({device_id(device.node)}))
     return tuple(found.values())
+
+
+def all_devices() -> tuple[BlockDevice, ...]:
+    """Return every block device there is: disks, partitions, holders, loop devices."""
+    devices = (_device(child.name) for child in sorted(_children(_CLASS_BLOCK)))
+    return tuple(device for device in devices if device is not None)
+
+
+def disk_of(name: str) -> str:
+    """Return the disk of a partition, or the name itself: a partition's folder lies in its disk's."""
+    folder = system_path(name)
+    return folder.parent.name if (folder / "partition").exists() else name
+
+
+def partition_of(disk: str, number: int) -> BlockDevice | None:
+    """Return partition `number` of a disk; None where the kernel knows of none."""
+    for name in _partitions_of(disk):
+        if attribute(name, "partition") == str(number):
+            return _device(name)
+    return None
+
+
+def system_path(name: str) -> Path:
+    """Return where device `name` stands in the tree of devices, below its controller."""
+    return (_CLASS_BLOCK / name).resolve()
+
+
+def attribute(name: str, path: str) -> str:
+    """Return an attribute of device `name`, such as `device/model`; empty where it has none or is gone."""
+    return _text(_CLASS_BLOCK / name / path)
 
 
 def device_id(path: Path) -> FileId | int | None:
@@ -117,12 +147,6 @@ def is_read_only(name: str) -> bool | None:
 def _name_of(number: int) -> str | None:
     link = _DEV_BLOCK / f"{os.major(number)}:{os.minor(number)}"
     return link.resolve().name if link.exists() else None
-
-
-def _disk_of(name: str) -> str:
-    """Return the disk of a partition, or the name itself: a partition's folder lies in its disk's."""
-    folder = (_CLASS_BLOCK / name).resolve()
-    return folder.parent.name if (folder / "partition").exists() else name
 
 
 def _partitions_of(name: str) -> list[str]:

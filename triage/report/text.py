@@ -10,6 +10,7 @@ from triage.model.finding import Finding
 from triage.model.gap import Gap
 from triage.model.report import Report
 from triage.model.text import _, ngettext
+from triage.model.verdict import Verdict
 from triage.report.view import content_bytes, count_severities, families, place, reasons
 from triage.report.words import (
     FINDING_KINDS,
@@ -32,14 +33,18 @@ def summary(report: Report, fingerprint: str, folder: Path) -> str:
     return "".join(escape_terminal(line) + "\n" for line in _lines(report, fingerprint, folder))
 
 
+def stage_line(verdict: Verdict) -> str:
+    """Return how far the infection got, on one line."""
+    if verdict.stage is None:
+        return _("Stage: not known")
+    return _("Stage: {number} of 5, {name}").format(number=int(verdict.stage), name=_(verdict.stage_name))
+
+
 def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     verdict = report.verdict
     yield headline(verdict.outcome, families(report.findings)).upper()
     yield say(verdict.outcome, OUTCOME_MEANINGS)
-    if verdict.stage is None:
-        yield _("Stage: not known")
-    else:
-        yield _("Stage: {number} of 5, {name}").format(number=int(verdict.stage), name=_(verdict.stage_name))
+    yield stage_line(verdict)
     if report.case.fatal is not None:
         yield _("The run ended early: {reason}").format(reason=report.case.fatal)
     elif report.case.interrupted:

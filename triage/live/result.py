@@ -1,0 +1,83 @@
+"""The end of an unattended run in words large and few enough for one screen and a paper form."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from triage.model.errors import ExitCode, ParseError, ReportError
+from triage.model.report import Report
+from triage.model.text import N_, _
+from triage.pipeline.supervise import exit_code
+from triage.report.case_files import ALLOWED_SIGNERS, REPORT
+from triage.report.document import load_report
+from triage.report.sshsig import fingerprint, parse_signer_line
+from triage.report.text import stage_line
+from triage.report.view import families
+from triage.report.words import OUTCOME_MEANINGS, headline, number, say, size
+
+_COLUMNS = 78
+# What the verdict alone does not say.
+_NOT_AS_IT_SHOULD = {
+    ExitCode.INCONCLUSIVE: N_("Not everything could be examined or saved; the report names each gap."),
+    ExitCode.INTERRUPTED: N_("The run was interrupted; triage run --resume goes on with the case."),
+    ExitCode.FATAL: N_("The run ended early; the report says why, and holds what was examined until then."),
+}
+
+
+class Line(Struct, frozen=True):
+    """A line for the screen; `loud` ones should stand out."""
+
+    text: str = ""
+    loud: bool = False
+
+
+def result_lines(case: Path) -> Iterator[Line]:
+    """Yield what a person needs who comes back to the PC; of a case that was not sealed, that it was not."""
+    try:
+        report = load_report(case / REPORT)
+        _signer, public_key = parse_signer_line((case / ALLOWED_SIGNERS).read_bytes())
+    except (ReportError, ParseError, OSError):
+        yield from _banner(_("No case was sealed"))
+        yield Line(_("The run ended before its report was signed; what it said stands above."))
+        return
+    yield from _banner(headline(report.verdict.outcome, families(report.findings)))
+    yield from _wrapped(say(report.verdict.outcome, OUTCOME_MEANINGS))
+    yield Line(stage_line(report.verdict))
+    yield from _wrapped(_(_NOT_AS_IT_SHOULD.get(exit_code(report), "")))
+    yield from _advice(report)
+    if report.rescue is not None:
+        yield Line(
+            _("Rescued: {count} files, {size}").format(
+                count=number(report.rescue.files), size=size(report.rescue.bytes)
+            )
+        )
+    yield Line()
+    yield Line(_("For the paper form"), loud=True)
+    yield Line("  " + _("Case: {folder}").format(folder=case.name))
+    yield Line("  " + _("Key fingerprint: {fingerprint}").format(fingerprint=fingerprint(public_key)))
+
+
+def _banner(text: str) -> Iterator[Line]:
+    """Yield the verdict so that it is read from afar: capitals with room around them."""
+    large = text.upper()
+    spaced = " ".join(large) if large.isascii() and 2 * len(large) < _COLUMNS else large
+    yield Line()
+    for row in ("", spaced, ""):
+        yield Line(f"{row:^{_COLUMNS}}", loud=True)
+
+
+def _advice(report: Report) -> Iterator[Line]:
+    if report.verdict.advice:
+        yield Line()
+        yield Line(_("What to do"))
+    for position, advice in enumerate(report.verdict.advice, start=1):
+        yield from _wrapped(f"  {position}. {_(advice)}", indent="     ")
+    yield Line()
+
+
+def _wrapped(text: str, indent: str = "") -> Iterator[Line]:
+    yield from (Line(row) for row in textwrap.wrap(text, _COLUMNS, subsequent_indent=indent))
