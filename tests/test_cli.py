@@ -321,7 +321,7 @@ class TestLooking:
         assert (listed.code, listed.err) == (0, "")
         first, second = listed.out.splitlines()
         assert first.startswith(f"{image}  raw  ")
-        assert second.startswith("v1  offset 1048576  24.0MB  mbr 07  ntfs")
+        assert second.startswith("v1  offset 1048576  25.2MB  mbr 07  ntfs")
         assert second.endswith("will be examined")
 
     def test_ls_of_a_folder_and_of_everything_below(self, image: Path) -> None:

@@ -70,7 +70,7 @@ def test_screen_shows_stick_disks_and_the_command(kernel: Path) -> None:
     text = screen_text(STATE, (disk(), disk("/dev/nvme0n1")), (), 80)
     assert "Stick: /dev/sdb, 14.0 GB free at /media/triage\n" in text
     assert (
-        "  /dev/sda  500 GB  ATA  WDC WD5000AAKX\n    v1  offset 1048576  100MB    ntfs «系统»  will be examined\n"
+        "  /dev/sda  500 GB  ATA  WDC WD5000AAKX\n    v1  offset 1048576  105MB    ntfs «系统»  will be examined\n"
         in text
     )
     assert f"  triage run /dev/sda /dev/nvme0n1 --out {new_case_folder(STATE).parent}/case-20" in text

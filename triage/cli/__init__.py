@@ -67,7 +67,8 @@ def main() -> None:
     except BrokenPipeError:
         code = ExitCode.FATAL  # who read our output has seen enough
     except OSError as error:
-        code = _fail(f"{error.filename or _('standard output')}: {error.strerror}", "", ExitCode.FATAL)
+        where = error.filename or _("standard output")
+        code = _fail(f"{where}: {error.strerror}", "", ExitCode.FATAL)
     _forget_output()
     sys.exit(code or ExitCode.OK)
 

@@ -23,7 +23,7 @@ from triage.pipeline.browse import Browser, parse_address, require_volume
 def list_volumes(evidence: Path) -> ExitCode:
     """Show the partitions and volumes of EVIDENCE, and which would be examined."""
     with Browser(evidence) as browser:
-        size = tqdm.format_sizeof(browser.evidence.size_bytes, "B", 1024)
+        size = tqdm.format_sizeof(browser.evidence.size_bytes, "B")
         _say(f"{evidence}  {browser.evidence.format.value}  {size}")
         for volume in browser.volumes:
             _say(volume_line(volume))

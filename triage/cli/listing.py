@@ -10,9 +10,10 @@ from triage.model.volume import VolumeInfo
 
 def volume_line(volume: VolumeInfo) -> str:
     """Return a volume on one line: its place, size, type and name, and whether it would be examined."""
-    size = tqdm.format_sizeof(volume.length_bytes, "B", 1024)
+    offset = _("offset {offset_bytes}").format(offset_bytes=volume.offset_bytes)
+    size = tqdm.format_sizeof(volume.length_bytes, "B")
     partition = volume.partition
     kind = f"{partition.scheme.value} {partition.type_id}" if partition is not None else ""
     what = _("will be examined") if volume.examined else _("not examined: {why}").format(why=volume.why_not)
     label = f" «{volume.label}»" if volume.label else ""
-    return f"{volume.id}  {_('offset')} {volume.offset_bytes}  {size}  {kind}  {volume.filesystem}{label}  {what}"
+    return f"{volume.id}  {offset}  {size}  {kind}  {volume.filesystem}{label}  {what}"

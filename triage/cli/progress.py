@@ -124,6 +124,7 @@ class Lines(Quiet):
     def hashing(self, total_bytes: int) -> Callable[[int], None]:
         """Say every few seconds how much of the evidence is hashed."""
         done, due = 0, 0.0
+        label = _("hashing the evidence")
 
         def progress(count: int) -> None:
             nonlocal done, due
@@ -131,7 +132,7 @@ class Lines(Quiet):
             if time.monotonic() >= due:
                 due = time.monotonic() + _LINE_SECONDS
                 amounts = f"{tqdm.format_sizeof(done, 'B')}/{tqdm.format_sizeof(total_bytes, 'B')}"
-                _say(f"{_('hashing the evidence')}: {amounts}")
+                _say(f"{label}: {amounts}")
 
         return progress
 
@@ -160,7 +161,8 @@ def _reading(board: Board, seconds: float) -> str:
     rate = done / seconds if seconds > 0 else 0.0
     left = tqdm.format_interval((total - done) / rate) if rate > 0 else "?"
     amounts = f"{tqdm.format_sizeof(done, 'B')}/{tqdm.format_sizeof(total, 'B')}"
-    text = f"{amounts}, {tqdm.format_sizeof(rate, 'B/s')}, {_('{time} left').format(time=left)}"
+    time_left = _("{time} left").format(time=left)
+    text = f"{amounts}, {tqdm.format_sizeof(rate, 'B/s')}, {time_left}"
     return f"{text}, {_shown(board.text)}" if board.text else text
 
 
