@@ -67,17 +67,16 @@ def refuse_if_mounted_read_write(path: str | Path) -> None:
 def set_read_only(path: str | Path) -> tuple[str, ...]:
     """Set the kernel's read-only flag on the disk of device `path`, each partition and each holder.
 
-    The flag stays set after the run. Where it is set already nothing is asked of the kernel that needs more
-    than reading (BLKROSET needs CAP_SYS_ADMIN). Returns the names of the devices; raises `EvidenceError` where
-    one cannot be set or does not keep it.
+    The flag stays set after the run. Setting it needs CAP_SYS_ADMIN; where that is missing it suffices that it is
+    set already (a partition shows its disk's flag too, so it is set on each all the same). Returns the names of the
+    devices; raises `EvidenceError` where one cannot be set or does not keep it.
     """
     path = Path(path)
     try:
         devices = related_devices(path.stat().st_rdev)
         for device in devices:
             with _descriptor(device.node) as descriptor:
-                if _get_int(descriptor, _BLKROGET) != 1:
-                    fcntl.ioctl(descriptor, _BLKROSET, _INT.pack(1))
+                _lock(descriptor)
         writable = [device.name for device in devices if not _reads_back_read_only(device.node)]
     except PermissionError:
         raise EvidenceError(
@@ -94,6 +93,14 @@ def set_read_only(path: str | Path) -> tuple[str, ...]:
             hint=_("use a write blocker, or make an image and examine that"),
         )
     return tuple(device.name for device in devices)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.ioctl(descriptor, _BLKROSET, _INT.pack(1))
+    except PermissionError:
+        if _get_int(descriptor, _BLKROGET) != 1:
+            raise
 
 
 def _reads_back_read_only(node: Path) -> bool:
