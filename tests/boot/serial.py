@@ -35,7 +35,7 @@ class Serial:
         return _ESCAPES.sub("", self._raw.decode(errors="replace"))
 
     def expect(self, pattern: str, seconds: float, *, start: int = 0) -> re.Match[str]:
-        """Wait until `pattern` is in the text from `start` on; TimeoutError, with the end of the text, where it is not."""
+        """Wait until `pattern` is in the text from `start` on; TimeoutError, with the end of it, where it is not."""
         end = time.monotonic() + seconds
         while (found := re.compile(pattern, re.MULTILINE).search(self.text, start)) is None:
             if time.monotonic() > end:
