@@ -14,7 +14,16 @@ import pytest
 from msgspec import Struct
 
 from tests.boot.machine import OVMF_CODE, QEMU, Firmware, Machine, machine
-from tests.boot.stick import TOOLS, assemble_again, build_image, data_partition, partition_bytes, sha256, write_stick
+from tests.boot.stick import (
+    STICK_BYTES,
+    TOOLS,
+    assemble_again,
+    build_image,
+    data_partition,
+    partition_bytes,
+    sha256,
+    write_stick,
+)
 from tests.conftest import LabDisk
 from tests.lab.disk import BuiltDisk
 from tests.lab.plan import Kind
@@ -32,7 +41,6 @@ pytestmark = [
 ]
 
 _MIB = 1 << 20
-_STICK_BYTES = 2048 * _MIB
 _LARGEST_IMAGE_BYTES = 600_000_000
 # Software emulation on a busy machine: an order of magnitude above what was measured.
 _MENU_SECONDS, _SHELL_SECONDS, _RESULT_SECONDS, _OFF_SECONDS = 180, 600, 600, 300
@@ -107,7 +115,7 @@ def boot(
     for name in (_SECOND, _PLUGGED):
         _look_alike(disks[name], image)
     digests = {disk: sha256(disk) for disk in disks.values()}
-    stick = write_stick(image, folder / "stick.img", _STICK_BYTES)
+    stick = write_stick(image, folder / "stick.img", STICK_BYTES)
     attached = {name: disks[name] for name in (_PC, _SECOND)}
     with machine(folder, firmware, stick, attached) as running:
         inside = _Inside(running, _pictures(folder), firmware)

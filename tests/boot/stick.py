@@ -13,17 +13,15 @@ from pathlib import Path
 from tests.loops import run
 
 LIVE_USB = Path(__file__).resolve().parents[2] / "live-usb"
-IMAGE_NAME = "triage-live-amd64.img"
+IMAGE_NAME = "triage-live.img"
 TOOLS = ("lb", "debootstrap", "mksquashfs", "sfdisk", "mkfs.fat", "mcopy", "mkfs.exfat", "mount.exfat-fuse")
-_MIRROR = "TRIAGE_TEST_MIRROR"
+STICK_BYTES = 2 << 30
 _BUILD_SECONDS = 1800
 
 
-def build_image(folder: Path) -> Path:
-    """Build the image and keep its parts; return its path. TRIAGE_TEST_MIRROR names another Debian archive."""
-    command: list[str | Path] = [LIVE_USB / "build", "--keep", folder]
-    if mirror := os.environ.get(_MIRROR):
-        command += ["--mirror", mirror]
+def build_image(folder: Path, recipe: Path = LIVE_USB) -> Path:
+    """Build the image of a recipe and keep its parts; return its path."""
+    command = (LIVE_USB / "build", "--keep", "--recipe", recipe, folder)
     with (folder / "build.log").open("wb") as log:
         done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, timeout=_BUILD_SECONDS, check=False)
     if done.returncode != 0:
