@@ -28,12 +28,13 @@ class Firmware(StrEnum):
 
 
 class Machine:
-    """A running PC."""
+    """A running PC; `serial` is its console, `second` a port that nobody uses."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self._process = process
         # QEMU waits for the serial line, that nothing of it is missed, and talks to nobody else before.
         self.serial = Serial(_wait_for(folder / "serial", process), folder / "serial.log")
+        self.second = Serial(_wait_for(folder / "second", process), folder / "second.log")
         self.qmp = Qmp(_wait_for(folder / "qmp", process))
 
     def wait_until_off(self, seconds: float) -> None:
@@ -44,6 +45,7 @@ class Machine:
         """Pull the plug, if it is still in."""
         self.qmp.close()
         self.serial.close()
+        self.second.close()
         self._process.kill()
         self._process.wait()
 
@@ -53,7 +55,9 @@ def machine(folder: Path, firmware: Firmware, stick: Path, disks: Mapping[str, P
     """Start a PC of 1 GB with the stick on USB and `disks`, by serial number, on SATA; all of them can be written."""
     command: list[str | Path] = [QEMU, "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024"]
     command += ["-display", "none", "-vga", "std", "-nic", "user,model=e1000"]
-    command += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off", "-serial", f"unix:{folder}/serial,server=on,wait=on"]
+    command += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
+    command += ["-serial", f"unix:{folder}/serial,server=on,wait=on"]
+    command += ["-serial", f"unix:{folder}/second,server=on,wait=off"]
     command += ["-machine", "q35" if firmware is Firmware.BIOS else "q35,smm=on"]
     if firmware is Firmware.SECURE_BOOT:
         variables = shutil.copy(_OVMF_VARS, folder / "variables.fd")

@@ -57,7 +57,7 @@ class Serial:
         mark = f"{_MARK}-{self._count}"
         # The quotes keep the typed line, which comes back as echo, from looking like the marks.
         self.send(f"echo '{mark}'-begin; {command} 2>&1; echo '{mark}'-end-$?\n")
-        found = self.expect(rf"^{mark}-begin\n((?:.*\n)*?){mark}-end-(\d+)$", seconds, start=start)
+        found = self.expect(rf"^{mark}-begin\n((?:.|\n)*?){mark}-end-(\d+)$", seconds, start=start)
         return int(found[2]), found[1]
 
     def upload(self, source: Path, target: str) -> None:
