@@ -71,7 +71,7 @@ _ATTEMPTS = {
     "SG_IO, WRITE(10)": "python3 /tmp/pass_through.py {disk} r scsi",
     "SG_IO, WRITE(10), opened for writing": "python3 /tmp/pass_through.py {disk} rw scsi",
     "SG_IO, ATA PASS-THROUGH(16)": "python3 /tmp/pass_through.py {disk} r ata",
-    "bsg": 'test -n "$(ls /dev/bsg)" && cat /dev/bsg/*',
+    "bsg": "(: <>$(ls -d /dev/bsg/* | head -n 1))",
     "LVM": "vgchange --activate y",
     "mdadm": "mdadm --assemble --scan",
     "device mapper": "modprobe dm_mod",
@@ -158,7 +158,7 @@ class _Inside:
         self._picture("menu")
         self._running.qmp.press("down", "ret")
         self._console.expect("To end: poweroff", _SHELL_SECONDS)
-        # The run speaks on the console as well: a shell of the same group, with all its limits, goes to the second port.
+        # The run speaks on the console as well: a shell with all limits of this one goes to the second port.
         self._console.send("stty -F /dev/ttyS1 -echo; setsid bash </dev/ttyS1 >/dev/ttyS1 2>&1 &\n")
         time.sleep(_DRAWING_SECONDS)
         for name in (_PC, _SECOND):
