@@ -29,11 +29,12 @@ _CONTEXT = click.Context(triage)
 COMMANDS = {name: command for name in triage.list_commands(_CONTEXT) if (command := triage.get_command(_CONTEXT, name))}
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"
+LIVE_USB = PROJECT / "live-usb"
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
-QUICK_STARTS = ("responder", "analyst", "recovery")
+BILINGUAL = ("quickstart-responder", "quickstart-analyst", "quickstart-recovery", "live-usb")
 
 # Options of other programs that the pages name.
-_FOREIGN_OPTIONS = {"--validate", "--setrw"}
+_FOREIGN_OPTIONS = {"--validate", "--setrw", "--check"}
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 _COMMAND = re.compile(r"(?:^|\s)triage (?:--lang \S+ )?([a-z]+) ([^|>&\n`]*)")
@@ -86,6 +87,7 @@ def anchors_of(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_that_a_page_names_exists(page: Path) -> None:
     known = options_of(triage).union(*map(options_of, COMMANDS.values())) | _FOREIGN_OPTIONS
+    known |= set(_OPTION.findall(read(LIVE_USB / "build") + read(LIVE_USB / "write-stick")))
     assert set(_OPTION.findall(read(page))) - known == set()
 
 
@@ -125,11 +127,11 @@ def test_every_relative_link_resolves(page: Path) -> None:
         assert not anchor or anchor in anchors_of(linked), target
 
 
-@pytest.mark.parametrize("user", QUICK_STARTS)
-def test_quick_starts_stand_in_both_languages(user: str) -> None:
-    english, chinese = read(DOCS / f"quickstart-{user}.md"), read(DOCS / f"quickstart-{user}.zh.md")
-    assert f"](quickstart-{user}.zh.md)" in english
-    assert f"](quickstart-{user}.md)" in chinese
+@pytest.mark.parametrize("page", BILINGUAL)
+def test_guides_stand_in_both_languages(page: str) -> None:
+    english, chinese = read(DOCS / f"{page}.md"), read(DOCS / f"{page}.zh.md")
+    assert f"]({page}.zh.md)" in english
+    assert f"]({page}.md)" in chinese
     headings = re.compile(r"^##+ ", re.MULTILINE)
     assert len(headings.findall(english)) == len(headings.findall(chinese))
     assert len(re.findall(r"[\u4e00-\u9fff]", chinese)) > 800

@@ -1,6 +1,7 @@
 """`python -m tests.bench FOLDER`: builds its volumes in FOLDER, runs A and B alternately, prints ratios. Needs root.
 
-Programs of Debian: ntfs-3g, sleuthkit, hashdeep, yara. About 15 GB of disk and 6 GB of memory.
+Programs of Debian: ntfs-3g, sleuthkit, hashdeep, yara, and tests/apt-packages-boot.txt. About 15 GB of disk and 6 GB of
+memory.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.floor import Floor
+from tests.bench.live import LiveBench
 from tests.bench.measure import Measured, alternate, drop_caches, ratios, run
 from tests.bench.volumes import build_entries, build_files, mounted
 from triage.examiners.yara_rules import OWN_RULES
 
+MEASUREMENTS = ("enumeration", "cold", "warm", "live")
 FILES = 60_000
 FILES_BYTES = 4_800_000_000
 
@@ -80,6 +83,13 @@ class Bench:
         peaks.append(self._run().peak_bytes)
         print(f"(d) the same with rescue: {peaks[-1] / 1e6:.0f} MB")
 
+    def live(self) -> None:
+        """(e) Power-on to ready of the live stick against a plain Debian live system, and (f) the image's size."""
+        bench = LiveBench(self._folder)
+        pairs = alternate(self._runs, lambda: bench.seconds(plain=False), lambda: bench.seconds(plain=True))
+        print(f"(e) live stick / plain live system, power-on to ready, emulated: {ratios(pairs)}")
+        print(f"(f) image of the live stick: {bench.image_bytes / 1e6:.0f} MB")
+
     def _enumerate(self, image: Path) -> float:
         return run([sys.executable, "-m", "tests.bench.enumerate", image]).seconds
 
@@ -119,7 +129,7 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=("enumeration", "cold", "warm"), action="append")
+    parser.add_argument("--only", choices=MEASUREMENTS, action="append")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--files", type=int, default=FILES)
     parser.add_argument("--bytes", type=int, default=FILES_BYTES)
@@ -128,8 +138,9 @@ def main() -> None:
         parser.error("needs root: to mount and to drop caches")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments.folder.absolute(), arguments.runs, arguments.files, arguments.bytes)
-    for name in arguments.only or ("enumeration", "cold", "warm"):
-        {"enumeration": bench.enumeration, "cold": bench.cold, "warm": bench.warm}[name]()
+    for name in arguments.only or MEASUREMENTS:
+        measure = {"enumeration": bench.enumeration, "cold": bench.cold, "warm": bench.warm, "live": bench.live}
+        measure[name]()
 
 
 if __name__ == "__main__":
