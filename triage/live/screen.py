@@ -25,7 +25,7 @@ _MOST_COLUMNS = 100
 
 def show_screen() -> None:
     """Look at the PC and show the screen; a disk that is failing takes its time."""
-    click.echo(_("Looking at the disks of this PC …"))
+    click.echo(_("Looking at the disks of this PC ..."))
     state = read_state()
     disks = disks_of_pc(state.disk if state is not None else None)
     columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
