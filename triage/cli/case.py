@@ -249,7 +249,8 @@ def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:
 
 
 def _threads() -> int:
-    return max(1, min(len(os.sched_getaffinity(0)), _MOST_THREADS))
+    """Return one more than there are cores: while one thread waits for the disk or for Python, another computes."""
+    return max(1, min(len(os.sched_getaffinity(0)) + 1, _MOST_THREADS))
 
 
 def _new_case_id() -> str:
