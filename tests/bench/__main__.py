@@ -11,16 +11,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from tests.bench.floor import Floor
 from tests.bench.live import LiveBench
-from tests.bench.measure import Measured, alternate, drop_caches, ratios, run
+from tests.bench.measure import alternate, drop_caches, peak_memory, ratios, run
 from tests.bench.volumes import build_entries, build_files, mounted
 from triage.examiners.yara_rules import OWN_RULES
 
 MEASUREMENTS = ("enumeration", "cold", "warm", "live")
+T = TypeVar("T")
 FILES = 60_000
 FILES_BYTES = 4_800_000_000
 
@@ -45,7 +47,7 @@ class Bench:
         build_entries(mixed, 100_000, 10_000)
         for count, image in images.items():
             build_entries(image, count)
-        pairs = alternate(self._runs, lambda: run(["fls", "-r", mixed]).seconds, lambda: self._enumerate(mixed))
+        pairs = alternate(self._runs, lambda: run(["fls", "-r", mixed]), lambda: self._enumerate(mixed))
         print(f"(a) fls -r / enumeration, 110,000 entries: {ratios(pairs)}")
         pairs = alternate(
             self._runs, lambda: self._enumerate(images[200_000]), lambda: self._enumerate(images[100_000])
@@ -66,22 +68,15 @@ class Bench:
         """(c) The whole job from a warm cache against the compute floor, and (d) its peak of memory."""
         build_files(self._image, self._files, self._files_bytes)
         floor = Floor(self._image)
-        peaks: list[int] = []
         self._read_once()
-
-        def job() -> float:
-            measured = self._run("--no-rescue")
-            peaks.append(measured.peak_bytes)
-            return measured.seconds
-
-        job()
-        pairs = alternate(self._runs, job, floor.seconds)
+        self._run("--no-rescue")
+        pairs = alternate(self._runs, lambda: self._run("--no-rescue"), floor.seconds)
         print(f"(c) triage / compute floor, warm, no rescue, {floor.bytes / 1e9:.2f} GB: {ratios(pairs)}")
         for seconds in pairs:
             print(f"    {seconds[0]:.1f} s against {seconds[1]:.1f} s")
-        print(f"(d) peak memory of all processes: {max(peaks) / 1e6:.0f} MB")
-        peaks.append(self._run().peak_bytes)
-        print(f"(d) the same with rescue: {peaks[-1] / 1e6:.0f} MB")
+        for options in (["--no-rescue"], []):
+            peak = max(self._on_case(peak_memory, *options) for _ in range(2))
+            print(f"(d) peak memory of all processes {' '.join(options)}: {peak / 1e6:.0f} MB")
 
     def live(self) -> None:
         """(e) Power-on to ready of the live stick against a plain Debian live system, and (f) the image's size."""
@@ -91,28 +86,29 @@ class Bench:
         print(f"(f) image of the live stick: {bench.image_bytes / 1e6:.0f} MB")
 
     def _enumerate(self, image: Path) -> float:
-        return run([sys.executable, "-m", "tests.bench.enumerate", image]).seconds
+        return run([sys.executable, "-m", "tests.bench.enumerate", image])
 
-    def _run(self, *options: str) -> Measured:
-        """Run, and remove the case afterwards: ext4 is slow to reuse inodes that were freed within the last minute."""
-        measured = run([self._triage, "run", self._image, "--out", self._case, "--quiet", *options])
-        shutil.rmtree(self._case)
-        return measured
+    def _run(self, *options: str) -> float:
+        return self._on_case(run, *options)
 
     def _run_cold(self, *options: str) -> float:
         drop_caches()
-        return self._run(*options).seconds
+        return self._run(*options)
+
+    def _on_case(self, measure: Callable[[Sequence[str | Path]], T], *options: str) -> T:
+        """Measure, then remove the case: ext4 is slow to reuse inodes that were freed within the last minute."""
+        measured = measure([self._triage, "run", self._image, "--out", self._case, "--quiet", *options])
+        shutil.rmtree(self._case)
+        return measured
 
     def _chain(self, *, rescue: bool) -> float:
         """What a user would chain; each tool from a cold cache, as each is run for itself."""
         saved = self._folder / "saved"
         shutil.rmtree(saved, ignore_errors=True)
-        seconds = self._on_mount(lambda root: run(["hashdeep", "-c", "md5,sha256", "-r", root]).seconds)
-        seconds += self._on_mount(lambda root: run(["yara", "-r", "-p", "2", self._rules, root]).seconds)
+        seconds = self._on_mount(lambda root: run(["hashdeep", "-c", "md5,sha256", "-r", root]))
+        seconds += self._on_mount(lambda root: run(["yara", "-r", "-p", "2", self._rules, root]))
         if rescue:
-            seconds += self._on_mount(
-                lambda root: run(["cp", "-a", root / "Users", saved]).seconds + run(["sync"]).seconds
-            )
+            seconds += self._on_mount(lambda root: run(["cp", "-a", root / "Users", saved]) + run(["sync"]))
             shutil.rmtree(saved)
         return seconds
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 _SAMPLE_SECONDS = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One run of one command."""
-
-    seconds: float
-    peak_bytes: int
 
 
 def drop_caches() -> None:
@@ -28,19 +21,36 @@ def drop_caches() -> None:
     Path("/proc/sys/vm/drop_caches").write_text("3")
 
 
-def run(command: Sequence[str | Path], *, expected: Sequence[int] = (0,)) -> Measured:
-    """Run a command with its output thrown away; an exit code that is not expected is an error."""
+def run(command: Sequence[str | Path]) -> float:
+    """Run a command with its output thrown away; return its wall seconds. An exit code other than 0 is an error."""
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with _started(command):
+        pass
+    return time.perf_counter() - started
+
+
+def peak_memory(command: Sequence[str | Path]) -> int:
+    """Run a command and return the peak of its memory in bytes.
+
+    Apart from `run`, because looking costs: the kernel stops a process to add up its pages.
+    """
+    with _started(command) as process:
         sampler = _Sampler(process.pid)
         sampler.start()
-        errors = process.stderr.read() if process.stderr is not None else b""
-        code = process.wait()
-        seconds = time.perf_counter() - started
+        process.wait()
         sampler.stop()
-    if code not in expected:
-        raise RuntimeError(f"{command[0]} ended with {code}: {errors.decode(errors='replace')[-500:]}")
-    return Measured(seconds, sampler.peak_bytes)
+    return sampler.peak_bytes
+
+
+@contextmanager
+def _started(command: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
+    with tempfile.TemporaryFile() as errors:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors) as process:
+            yield process
+        if process.returncode != 0:
+            errors.seek(0)
+            told = errors.read().decode(errors="replace")[-500:]
+            raise RuntimeError(f"{command[0]} ended with {process.returncode}: {told}")
 
 
 def alternate(runs: int, first: Callable[[], float], second: Callable[[], float]) -> list[tuple[float, float]]:
