@@ -92,14 +92,14 @@ def _wof(random: Random) -> Iterator[LabFile]:
     """Yield a file that the Windows Overlay Filter compressed: first its stream, then the file itself."""
     path = f"{FORMS_FOLDER}/wof.txt"
     content = documents.prose(random, words=3000).encode()
-    stream = wof.wof_stream(content)
+    stream = wof.stored_stream(content)
     yield LabFile(path=path, stream=wof.STREAM_NAME, content=stream, kind=Kind.SYSTEM)
     yield LabFile(
         path=path,
         content=content,
         kind=Kind.USER_INTACT,
         written=Written.WOF,
-        reparse_data=wof.wof_reparse_data(),
+        reparse_data=wof.reparse_point(wof.Algorithm.XPRESS4K),
     )
 
 
