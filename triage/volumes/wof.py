@@ -109,7 +109,8 @@ class WofDecoder:
             try:
                 content = self._content(start, end, length)
             except ParseError as error:
-                self._add_bad(position, length, GapKind.NOT_DECODABLE, f"{self._form.name}: {error.what}")
+                reason = f"{self._form.name} (CompactOS) not decoded: {error.what}"
+                self._add_bad(position, length, GapKind.NOT_DECODABLE, reason)
                 content = bytes(length)
             except OSError as error:
                 self._add_bad(position, length, GapKind.READ_ERROR, str(error))

@@ -23,7 +23,7 @@ _CUT_SHORT = "XPRESS chunk cut short"
 
 
 def decompress_xpress(data: bytes, size_bytes: int) -> bytes:
-    """Decode one chunk to exactly `size_bytes`; `ParseError` where that is impossible.
+    """Decode one chunk to exactly `size_bytes`, 64 KiB at most; `ParseError` where that is impossible.
 
     Every pass of the loop yields output, so work and memory are bounded by `size_bytes`.
     """
@@ -92,12 +92,13 @@ def _decode(data: bytes, size_bytes: int, code: PrefixCode) -> bytes:
 
 
 def _long_length(data: bytes, position: int, end: int) -> tuple[int, int]:
-    """Take a match's length of 15 or more: a byte, or where that is not enough 2 more, or 4 behind these."""
+    """Take a match's length of 15 or more: a byte, or where that is not enough two more.
+
+    The four bytes that [MS-XCA] has for lengths of 65,536 and more cannot be in a chunk.
+    """
     length, width = data[position] + _LONG_LENGTH, 1
     if data[position] == 0xFF:
         length, width = int.from_bytes(data[position + 1 : position + 3], "little"), 3
-        if length == 0:
-            length, width = int.from_bytes(data[position + 3 : position + 7], "little"), 7
         if length < _LONG_LENGTH:
             raise ParseError("XPRESS match length")
     if position + width > end:
