@@ -103,7 +103,7 @@ def _wof(random: Random) -> Iterator[LabFile]:
     # So many streams that the reparse point, which comes last, stands in an extension record.
     content = documents.prose(random).encode()
     for number in range(30):
-        yield _stream(f"{FORMS_FOLDER}/wof-extended.txt", f"stream {number}", random.randbytes(40))
+        yield _stream(f"{FORMS_FOLDER}/wof-extended.txt", f"note {number}", random.randbytes(40))
     yield from _wof_file("wof-extended.txt", content, wof.stored_stream(content), wof.Algorithm.XPRESS4K)
 
 
