@@ -389,10 +389,9 @@ class TestLooking:
         assert "download.pdf:备注" in streams
 
     def test_what_cannot_be_decoded_is_said(self, odd_disk: BuiltDisk) -> None:
-        for name in ("wof.txt", "efs.docx"):
-            refused = here("cat", f"{odd_disk.image}:v1/{odd.FORMS_FOLDER}/{name}")
-            assert refused.code == 1
-            assert f"{name} was not read whole: " in refused.error_line
+        refused = here("cat", f"{odd_disk.image}:v1/{odd.FORMS_FOLDER}/efs.docx")
+        assert refused.code == 1
+        assert "efs.docx was not read whole: " in refused.error_line
 
     def test_cat_of_a_damaged_file_gives_what_there_is_and_says_so(self, image: Path, tmp_path: Path) -> None:
         evidence = copied(image, tmp_path)

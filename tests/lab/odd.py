@@ -40,6 +40,8 @@ HOSTILE_NAMES = (
     "长" * 251 + ".txt",
     "\U0001f44d" * 125 + ".txt",
 )
+#: In the path of each file compressed by LZX: libfsntfs (20260827) refuses chunks without long matches.
+LZX_FILES = "wof-lzx-"
 _TAG_JUNCTION = 0xA0000003
 _TAG_SYMBOLIC_LINK = 0xA000000C
 _RESIDENT_BYTES = 200
@@ -89,17 +91,31 @@ def _uninitialised(random: Random) -> Iterator[LabFile]:
 
 
 def _wof(random: Random) -> Iterator[LabFile]:
-    """Yield a file that the Windows Overlay Filter compressed: first its stream, then the file itself."""
-    path = f"{FORMS_FOLDER}/wof.txt"
+    """Yield files that the Windows Overlay Filter compressed: of each first its stream, then the file itself."""
     content = documents.prose(random, words=3000).encode()
-    stream = wof.wof_stream(content)
+    yield from _wof_file("wof.txt", content, wof.stored_stream(content), wof.Algorithm.XPRESS4K)
+    for algorithm in wof.Algorithm:
+        large = documents.prose(random, words=20_000).encode() + random.randbytes(70_000) + bytes(50_000)
+        contents = (documents.prose(random, words=400).encode()[:700], large)
+        streams = wof.wof_streams(contents, algorithm)
+        for size, content, stream in zip(("small", "large"), contents, streams, strict=True):
+            yield from _wof_file(f"wof-{algorithm.name.lower()}-{size}.txt", content, stream, algorithm)
+    # So many streams that the reparse point, which comes last, stands in an extension record.
+    content = documents.prose(random).encode()
+    for number in range(30):
+        yield _stream(f"{FORMS_FOLDER}/wof-extended.txt", f"note {number}", random.randbytes(40))
+    yield from _wof_file("wof-extended.txt", content, wof.stored_stream(content), wof.Algorithm.XPRESS4K)
+
+
+def _wof_file(name: str, content: bytes, stream: bytes, algorithm: wof.Algorithm) -> Iterator[LabFile]:
+    path = f"{FORMS_FOLDER}/{name}"
     yield LabFile(path=path, stream=wof.STREAM_NAME, content=stream, kind=Kind.SYSTEM)
     yield LabFile(
         path=path,
         content=content,
         kind=Kind.USER_INTACT,
         written=Written.WOF,
-        reparse_data=wof.wof_reparse_data(),
+        reparse_data=wof.reparse_point(algorithm),
     )
 
 

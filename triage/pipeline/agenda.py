@@ -89,7 +89,8 @@ class Agenda:
         rows = survey.table.streams
         geometry = survey.ntfs.geometry
         mft_offset = geometry.mft_cluster * geometry.cluster_bytes
-        offsets = first_offsets(survey.table, heads, mft_offset, geometry.cluster_bytes)
+        rows_on_disk = survey.streams.rows_on_disk(heads)
+        offsets = first_offsets(survey.table, rows_on_disk, mft_offset, geometry.cluster_bytes)
         tiers = np.full(len(heads), UNSELECTED_TIER, np.int64)
         if self._rescue:
             for number in np.flatnonzero(rows.owner[heads] >= FIRST_USER_ENTRY).tolist():

@@ -235,15 +235,14 @@ class _Reader:
         subject, copy = item.plan.subject, self._copy
         outcome, detail = self._refusal(item, findings)
         complete = self._reader.state is StreamState.READ
+        if outcome is None and not complete and self._reader.bytes_read == 0:
+            outcome, detail = RescueOutcome.FAILED, self._reader.reason or "nothing of it could be read"
         if outcome is not None and copy is not None:
             copy.abandon(outcome, detail)
         elif outcome is not None:
             vault.record(subject, outcome, detail)
         elif complete and subject.size_bytes == 0:
             copy = vault.open(subject)
-        elif self._reader.bytes_read == 0:
-            vault.record(subject, RescueOutcome.FAILED, self._reader.reason or "nothing of it could be read")
-            copy = None
         if outcome is None and copy is not None:
             copy.finish(sha256, self._encrypted.judgement, complete=complete)
 

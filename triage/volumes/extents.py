@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from triage.model.gap import GapKind
 from triage.model.source import ByteSource
 from triage.volumes.runs import HOLE, Run
 
 MISSING = -2
+RUN_LIST_ENDS = "the run list ends before the stream does"
 _ZEROS = bytes(1 << 20)
 _SMALLEST_RETRY_BYTES = 4096
 
@@ -33,6 +35,7 @@ class BadRange(NamedTuple):
     stream_offset: int
     length_bytes: int
     reason: str
+    kind: GapKind = GapKind.READ_ERROR
 
 
 def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, initialized_bytes: int) -> list[Extent]:
@@ -86,7 +89,7 @@ class ExtentReader:
                 _zero(part)
             elif volume_offset == MISSING:
                 _zero(part)
-                self._add_bad(start + skip, take, "the run list ends before the stream does")
+                self._add_bad(start + skip, take, RUN_LIST_ENDS, GapKind.RUN_LIST)
             else:
                 self._read_range(start + skip, volume_offset + skip, part)
             filled += take
@@ -111,13 +114,13 @@ class ExtentReader:
             _zero(view[got:])
             self._add_bad(stream_offset + got, len(view) - got, "beyond the end of the evidence")
 
-    def _add_bad(self, stream_offset: int, length_bytes: int, reason: str) -> None:
+    def _add_bad(self, stream_offset: int, length_bytes: int, reason: str, kind: GapKind = GapKind.READ_ERROR) -> None:
         if self.bad_ranges:
             last = self.bad_ranges[-1]
             if last.stream_offset + last.length_bytes == stream_offset and last.reason == reason:
-                self.bad_ranges[-1] = BadRange(last.stream_offset, last.length_bytes + length_bytes, reason)
+                self.bad_ranges[-1] = last._replace(length_bytes=last.length_bytes + length_bytes)
                 return
-        self.bad_ranges.append(BadRange(stream_offset, length_bytes, reason))
+        self.bad_ranges.append(BadRange(stream_offset, length_bytes, reason, kind))
 
 
 def _zero(view: memoryview) -> None:

@@ -59,6 +59,7 @@ class Entries:
     accessed: U64
     dos_attributes: U32
     reparse_tag: U32
+    reparse_offset: I64  # where the whole reparse point stands in `$MFT`; -1 where that is not in its entry's records
 
     def times(self, entry: int) -> FileTimes:
         """Return the times of an entry's `$STANDARD_INFORMATION`."""
@@ -185,6 +186,7 @@ class _Collector:
     def _add_entries(self, records: Records, attributes: Attributes, owner: I64) -> None:
         flags = records.flags
         created, modified, changed, accessed, dos_attributes = _standard_information(records, attributes)
+        reparse_tag, reparse_offset = _reparse_points(records, attributes)
         self._entries.append(
             Entries(
                 sequence=records.sequence,
@@ -202,7 +204,8 @@ class _Collector:
                 changed=changed,
                 accessed=accessed,
                 dos_attributes=dos_attributes,
-                reparse_tag=_reparse_tags(records, attributes),
+                reparse_tag=reparse_tag,
+                reparse_offset=reparse_offset,
             )
         )
 
@@ -263,6 +266,7 @@ class _Collector:
     def finish(self) -> MftTable:
         """Join the blocks' columns and order names and streams by their owners."""
         entries = _join(self._entries)
+        _give_to_base(entries)
         count = len(entries.in_use)
         names = _join(self._names)
         names = _take(names, _belongs(names, entries))
@@ -333,14 +337,25 @@ def _have_indexes(records: Records, attributes: Attributes) -> Mask:
     return have
 
 
-def _reparse_tags(records: Records, attributes: Attributes) -> U32:
-    """Return each record's reparse tag; 0 for none, all ones where the tag itself is not resident."""
-    tags = np.zeros(len(records.whole), np.uint32)
+def _reparse_points(records: Records, attributes: Attributes) -> tuple[U32, I64]:
+    """Return tag and place of each record's reparse point: 0 for none, all ones and -1 for one that is not resident."""
+    tags, places = np.zeros(len(records.whole), np.uint32), np.full(len(records.whole), -1, np.int64)
     points = attributes.type == AttributeType.REPARSE_POINT
     tags[attributes.row[points]] = _UNKNOWN_TAG
     near = np.flatnonzero(points & attributes.resident & (attributes.content_bytes >= 4))
     tags[attributes.row[near]] = _u32(records.data.reshape(-1), attributes.content_offset[near])
-    return tags
+    places[attributes.row[near]] = attributes.content_offset[near] + records.first_entry * records.data.shape[1]
+    return tags, places
+
+
+def _give_to_base(entries: Entries) -> None:
+    """Give the reparse points that stand in extension records to the entries that they belong to."""
+    own = np.arange(len(entries.in_use))
+    known = (entries.base_entry >= 0) & (entries.base_entry < len(own))
+    moved = np.flatnonzero((entries.reparse_tag != 0) & entries.in_use & known & (entries.base_entry != own))
+    owner = entries.base_entry[moved]
+    entries.reparse_tag[owner] = entries.reparse_tag[moved]
+    entries.reparse_offset[owner] = entries.reparse_offset[moved]
 
 
 def _u32(flat: U8, offsets: I64) -> U32:

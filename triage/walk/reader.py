@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
-from triage.volumes.extents import MISSING, BadRange, ExtentReader
+from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, ExtentReader
 from triage.volumes.ntfs import NtfsVolume
-from triage.walk.streams import StreamPlan
+from triage.volumes.wof import ReadAt, WofDecoder
+from triage.walk.streams import StreamPlan, WofContent
 
 WINDOW_BYTES = 16 << 20
 OVERLAP_BYTES = 1 << 20
@@ -56,9 +57,11 @@ class StreamReader:
         self.state = plan.unread or StreamState.READ
         if plan.unread is not None or plan.subject.size_bytes == 0:
             return iter(())
+        if plan.wof is not None:
+            return self._decoded_wof(volume, plan, plan.wof)
         if plan.resident_offset is not None:
             return self._resident(volume, plan)
-        return self._decoded(volume, plan) if plan.through_tsk else self._extents(volume, plan)
+        return self._decoded_by_tsk(volume, plan) if plan.through_tsk else self._extents(volume, plan)
 
     def gaps(self, plan: StreamPlan) -> list[Gap]:
         """Return what of the stream was not read, one gap a range."""
@@ -68,8 +71,8 @@ class StreamReader:
             return [Gap(kind=kind, detail=self.reason, where=place(plan), bytes=missing)]
         return [
             Gap(
-                kind=GapKind.RUN_LIST if "run list" in bad.reason else GapKind.READ_ERROR,
-                detail=f"not readable: {bad.reason}",
+                kind=bad.kind,
+                detail=bad.reason if bad.kind is GapKind.NOT_DECODABLE else f"not readable: {bad.reason}",
                 where=place(plan, bad.stream_offset),
                 bytes=bad.length_bytes,
             )
@@ -92,7 +95,7 @@ class StreamReader:
         last = plan.extents[-1]
         if last.volume_offset == MISSING:
             size = last.stream_offset
-            reader.bad_ranges.append(BadRange(size, last.length_bytes, "the run list ends before the stream does"))
+            reader.bad_ranges.append(BadRange(size, last.length_bytes, RUN_LIST_ENDS, GapKind.RUN_LIST))
             self._settle(plan.subject.size_bytes, reader.bad_ranges)
         position = fresh = 0
         while position < size:
@@ -106,20 +109,26 @@ class StreamReader:
             yield Window(view, offset, fresh, is_last=is_last)
             fresh = self._keep_tail(fresh + length)
 
+    @property
+    def _block_bytes(self) -> int:
+        """What of a window a decoder fills: all but what is repeated of the window before."""
+        return len(self._buffer) - self._overlap_bytes
+
     def _settle(self, size_bytes: int, bad_ranges: list[BadRange]) -> None:
         self.bad_ranges = bad_ranges
         self.bytes_read = size_bytes - sum(bad.length_bytes for bad in bad_ranges)
         if bad_ranges:
-            self.state = StreamState.PARTIAL
+            nothing_decoded = self.bytes_read == 0 and bad_ranges[0].kind is GapKind.NOT_DECODABLE
+            self.state = StreamState.NOT_DECODABLE if nothing_decoded else StreamState.PARTIAL
+            self.reason = bad_ranges[0].reason
 
-    def _decoded(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
+    def _decoded_by_tsk(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
         """Through TSK's decoder. Bytes past the initialised size are zeros, which TSK does not always see to."""
         subject = plan.subject
         size = subject.size_bytes
         position = fresh = 0
-        block_bytes = len(self._buffer) - self._overlap_bytes
         try:
-            for block in volume.tsk.stream_blocks(subject.mft_entry, subject.stream, block_bytes):
+            for block in volume.tsk.stream_blocks(subject.mft_entry, subject.stream, self._block_bytes):
                 taken = block[: size - position]
                 known = max(min(subject.initialized_bytes - position, len(taken)), 0)
                 self._buffer[fresh : fresh + known] = taken[:known]
@@ -134,13 +143,52 @@ class StreamReader:
         if position < size:
             self.state = StreamState.NOT_DECODABLE if position == 0 else StreamState.PARTIAL
             self.reason = self.reason or f"{subject.form.value} stream ends after {position} of {size} bytes"
-            self.bad_ranges = [BadRange(position, size - position, self.reason)]
+            self.bad_ranges = [BadRange(position, size - position, self.reason, GapKind.NOT_DECODABLE)]
+
+    def _decoded_wof(self, volume: NtfsVolume, plan: StreamPlan, wof: WofContent) -> Iterator[Window]:
+        """Through our own decoder, which gives zeros for chunks that it cannot decode and goes on."""
+        size = plan.subject.size_bytes
+        position = fresh = 0
+        try:
+            read_table, read_chunk = _compressed(volume, plan), _compressed(volume, plan)
+            decoder = WofDecoder(wof.form, size, wof.compressed_bytes, read_table=read_table, read_chunk=read_chunk)
+        except (VolumeError, OSError) as error:
+            self.state, self.reason = StreamState.NOT_DECODABLE, f"compressed by CompactOS (WOF): {error}"
+            return
+        for block in decoder.blocks(self._block_bytes):
+            self._buffer[fresh : fresh + len(block)] = block
+            view, offset = self._buffer[: fresh + len(block)], position - fresh
+            position += len(block)
+            if position == size:
+                self._settle(size, decoder.bad_ranges)
+            yield Window(view, offset, fresh, is_last=position == size)
+            fresh = self._keep_tail(fresh + len(block))
 
     def _keep_tail(self, filled: int) -> int:
         """Move the window's tail to the front of the buffer; return its length."""
         keep = min(self._overlap_bytes, filled)
         self._buffer[:keep] = bytes(self._buffer[filled - keep : filled])
         return keep
+
+
+def _compressed(volume: NtfsVolume, plan: StreamPlan) -> ReadAt:
+    """Return a way to read a plan's compressed bytes, forwards; `OSError` where they are unreadable."""
+    if plan.resident_offset is not None and plan.wof is not None:
+        value = volume.read_resident(plan.resident_offset, plan.wof.compressed_bytes)
+        if value is None:
+            raise OSError("its MFT record is unreadable")
+        return lambda offset, length: value[offset : offset + length]
+    reader = ExtentReader(volume.source, plan.extents)
+
+    def read(offset: int, length: int) -> bytes:
+        reader.bad_ranges = []
+        data = bytearray(length)
+        reader.read_into(offset, memoryview(data))
+        if reader.bad_ranges:
+            raise OSError(reader.bad_ranges[0].reason)
+        return bytes(data)
+
+    return read
 
 
 def place(plan: StreamPlan, offset_bytes: int | None = None) -> Where:
@@ -157,5 +205,5 @@ def place(plan: StreamPlan, offset_bytes: int | None = None) -> Where:
 
 def is_windowed(plan: StreamPlan, window_bytes: int = WINDOW_BYTES) -> bool:
     """Say whether the stream needs more than one window."""
-    through_decoder = plan.subject.form is StreamForm.LZNT1
+    through_decoder = plan.subject.form in (StreamForm.LZNT1, StreamForm.WOF)
     return plan.subject.size_bytes > window_bytes - (OVERLAP_BYTES if through_decoder else 0)

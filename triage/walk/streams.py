@@ -9,11 +9,12 @@ import numpy as np
 from msgspec import Struct
 
 from triage.model.entry import FIRST_USER_ENTRY, FileTimes, StreamForm, StreamState, Subject
-from triage.model.errors import ParseError
-from triage.volumes.extents import Extent, extents_of_runs
+from triage.model.errors import ParseError, VolumeError
+from triage.volumes.extents import MISSING, Extent, extents_of_runs
 from triage.volumes.mft_records import ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE, I64
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.runs import HOLE, Run, count_clusters, decode_runs
+from triage.volumes.wof import WOF_REPARSE_BYTES, WOF_STREAM, WofFormat, wof_format
 from triage.walk.mft import MftTable
 from triage.walk.paths import Paths
 
@@ -36,7 +37,16 @@ _STREAM_FIELDS = (
     "name_length",
     "pairs_offset",
 )
-_ENTRY_FIELDS = ("sequence", "created", "modified", "changed", "accessed", "dos_attributes", "reparse_tag")
+_ENTRY_FIELDS = (
+    "sequence",
+    "created",
+    "modified",
+    "changed",
+    "accessed",
+    "dos_attributes",
+    "reparse_tag",
+    "reparse_offset",
+)
 
 
 class _Row(NamedTuple):
@@ -58,21 +68,30 @@ class _Row(NamedTuple):
     accessed: int
     dos_attributes: int
     reparse_tag: int
+    reparse_offset: int
 
 
 class StreamPlan(Struct, frozen=True, kw_only=True):
     """One stream, ready to be read: its subject and either its place or the state in which it ends unread.
 
     A resident stream lies at `resident_offset` in `$MFT`; `through_tsk` asks for The Sleuth Kit's decoder; else
-    `extents` say where the bytes are.
+    `extents` say where the bytes are. With `wof` these two tell the place of the compressed bytes.
     """
 
     subject: Subject
     extents: list[Extent]
     resident_offset: int | None = None
     through_tsk: bool = False
+    wof: WofContent | None = None
     unread: StreamState | None = None
     reason: str = ""
+
+
+class WofContent(Struct, frozen=True, kw_only=True):
+    """How a stream is compressed by the Windows Overlay Filter, and how much there is of the compressed bytes."""
+
+    form: WofFormat
+    compressed_bytes: int
 
 
 class Streams:
@@ -111,6 +130,19 @@ class Streams:
         """Return the row of an entry's unnamed `$DATA`, or None where it has none."""
         return next((row for row in self.heads_of(entry) if self._table.streams.name_length[row] == 0), None)
 
+    def rows_on_disk(self, heads: I64) -> I64:
+        """Return the rows that tell where the streams' bytes lie: their own, or that of the one that holds them."""
+        rows = self._table.streams
+        of_wof = rows.head & (self._table.entries.reparse_tag[rows.owner] == REPARSE_WOF)
+        holding = np.flatnonzero(of_wof & (rows.name_length == 2 * len(WOF_STREAM)))
+        held = np.flatnonzero(of_wof & (rows.name_length == 0))
+        found = np.arange(len(rows.owner))
+        of_owner = np.full(len(self._table.entries.in_use), -1)
+        of_owner[rows.owner[holding]] = holding
+        found[held] = np.where(of_owner[rows.owner[held]] >= 0, of_owner[rows.owner[held]], held)
+        on_disk: I64 = found[heads]
+        return on_disk
+
     def plan(self, head: int) -> StreamPlan:
         """Say what one stream is and how it is to be read."""
         return next(self.plans(np.array([head], dtype=np.int64)))
@@ -131,6 +163,8 @@ class Streams:
 
     def _plan(self, row: _Row) -> StreamPlan:
         subject = self._subject(row)
+        if subject.form is StreamForm.WOF and subject.size_bytes > 0:
+            return self._wof_plan(row, subject)
         try:
             state, reason = self._unreadable(row, subject)
             if state is not None:
@@ -144,6 +178,28 @@ class Streams:
             return StreamPlan(subject=subject, extents=[], unread=StreamState.PARTIAL, reason=f"run list: {error}")
         extents = extents_of_runs(runs, self._cluster_bytes, row.size_bytes, row.initialized_bytes)
         return StreamPlan(subject=subject, extents=extents)
+
+    def _wof_plan(self, row: _Row, subject: Subject) -> StreamPlan:
+        """Plan to read a compressed stream from the one that holds its bytes, which is planned on its own, too."""
+        try:
+            point = self.volume.read_resident(row.reparse_offset, WOF_REPARSE_BYTES)
+            form = wof_format(point or b"")
+            head = next((head for head in self.heads_of(row.owner) if self.name(head) == WOF_STREAM), None)
+            if head is None:
+                raise VolumeError(f"it has no stream {WOF_STREAM}")
+            stored = self.plan(head)
+            if stored.unread is not None or stored.subject.form not in (StreamForm.PLAIN, StreamForm.RESIDENT):
+                raise VolumeError(f"its {WOF_STREAM}: {stored.reason or stored.subject.form.value}")
+        except VolumeError as error:
+            reason = f"compressed by CompactOS (WOF): {error}"
+            return StreamPlan(subject=subject, extents=[], unread=StreamState.NOT_DECODABLE, reason=reason)
+        missing = sum(extent.length_bytes for extent in stored.extents if extent.volume_offset == MISSING)
+        return StreamPlan(
+            subject=subject,
+            extents=stored.extents,
+            resident_offset=stored.resident_offset,
+            wof=WofContent(form=form, compressed_bytes=stored.subject.size_bytes - missing),
+        )
 
     def _subject(self, row: _Row) -> Subject:
         paths = self._paths.of(row.owner)
@@ -170,8 +226,6 @@ class Streams:
             return None, ""
         if subject.form is StreamForm.EFS:
             return StreamState.EFS_ENCRYPTED, "encrypted by Windows (EFS); the user's key is needed"
-        if subject.form is StreamForm.WOF:
-            return StreamState.NOT_DECODABLE, "compressed by CompactOS (WOF); not decoded yet"
         if row.reparse_tag != 0 and not subject.stream and not self._is_local(row):
             return _placeholder(row.reparse_tag)
         is_system_sparse = subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject)
