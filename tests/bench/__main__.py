@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ MEASUREMENTS = ("enumeration", "cold", "warm", "live")
 T = TypeVar("T")
 FILES = 60_000
 FILES_BYTES = 4_800_000_000
+_INODES_REST_SECONDS = 100
 
 
 class Bench:
@@ -37,6 +39,7 @@ class Bench:
         self._files = files
         self._files_bytes = files_bytes
         self._case = folder / "case"
+        self._saved = folder / "saved"
         self._rules = folder / "all.yar"
         self._triage = Path(sys.executable).with_name("triage")
 
@@ -96,20 +99,27 @@ class Bench:
         return self._run(*options)
 
     def _on_case(self, measure: Callable[[Sequence[str | Path]], T], *options: str) -> T:
-        """Measure, then remove the case: ext4 is slow to reuse inodes that were freed within the last minute."""
-        measured = measure([self._triage, "run", self._image, "--out", self._case, "--quiet", *options])
-        shutil.rmtree(self._case)
-        return measured
+        shutil.rmtree(self._case, ignore_errors=True)
+        return measure([self._triage, "run", self._image, "--out", self._case, "--quiet", *options])
+
+    def _remove_copies(self) -> None:
+        """Remove what the pair before left, and wait until its inodes are free to use.
+
+        ext4 shuns inodes for a minute after their files were removed (`recently_deleted` in its ialloc.c), and is
+        several times slower to make a file while there are many such.
+        """
+        for folder in (self._saved, self._case):
+            shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_INODES_REST_SECONDS)
 
     def _chain(self, *, rescue: bool) -> float:
         """What a user would chain; each tool from a cold cache, as each is run for itself."""
-        saved = self._folder / "saved"
-        shutil.rmtree(saved, ignore_errors=True)
+        if rescue:
+            self._remove_copies()
         seconds = self._on_mount(lambda root: run(["hashdeep", "-c", "md5,sha256", "-r", root]))
         seconds += self._on_mount(lambda root: run(["yara", "-r", "-p", "2", self._rules, root]))
         if rescue:
-            seconds += self._on_mount(lambda root: run(["cp", "-a", root / "Users", saved]) + run(["sync"]))
-            shutil.rmtree(saved)
+            seconds += self._on_mount(lambda root: run(["cp", "-a", root / "Users", self._saved]) + run(["sync"]))
         return seconds
 
     def _on_mount(self, work: Callable[[Path], float]) -> float:
