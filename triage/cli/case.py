@@ -110,7 +110,7 @@ def run(
             ioc=_absolute(ioc),
             known_good=_absolute(known_good),
             yara_timeout_seconds=yara_timeout,
-            threads=_threads(),
+            threads=_threads(rescue=not no_rescue),
         )
         options = Options(
             job=job,
@@ -162,7 +162,7 @@ def demo(out: Path, quiet: bool) -> ExitCode:
         case_folder=str(case),
         rescue_to=str(case / RESCUE_FOLDER),
         extra_sets=(str(DEMO_INDICATORS),),
-        threads=_threads(),
+        threads=_threads(rescue=True),
     )
     options = Options(job=job, case_id="demo", examiner=_("demonstration"), command=tuple(sys.argv), hash_evidence=True)
     result = _supervised(options, SigningKey.generate(), quiet=quiet)
@@ -248,9 +248,13 @@ def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:
     return tuple(str(path.absolute()) for path in paths)
 
 
-def _threads() -> int:
-    """Return one more than there are cores: while one thread waits for the disk or for Python, another computes."""
-    return max(1, min(len(os.sched_getaffinity(0)) + 1, _MOST_THREADS))
+def _threads(*, rescue: bool) -> int:
+    """Return how many threads read: one more than there are cores, so that one computes while another waits.
+
+    The rescue has that one already: it commits what the others copied.
+    """
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores if rescue else cores + 1, _MOST_THREADS))
 
 
 def _new_case_id() -> str:

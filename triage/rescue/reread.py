@@ -16,9 +16,8 @@ _BUFFER_BYTES = 1024 * 1024
 def digests_from_device(paths: Sequence[Path]) -> Iterator[str]:
     """Yield the SHA-256 of each file (durable already) in turn, "" for one that cannot be read.
 
-    What the page cache holds of a file is dropped first, and dropped again afterwards: a rescue of gigabytes
-    leaves the memory to others. The beginnings of the next files are asked for ahead, so that small ones do
-    not wait for the device one by one.
+    What the page cache holds of a file is dropped first. The beginnings of the next files are asked for ahead, so
+    that small ones do not wait for the device one by one.
     """
     buffer = memoryview(bytearray(_BUFFER_BYTES))
     ahead: deque[int | None] = deque()
@@ -54,7 +53,6 @@ def _digest(descriptor: int | None, buffer: memoryview) -> str:
     try:
         while (length := os.readv(descriptor, [buffer])) > 0:
             digest.update(buffer[:length])
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError:
         return ""
     finally:
