@@ -116,9 +116,9 @@ class Surveyor:
         """Examine all names, those of deleted entries too."""
         entries = table.entries
         wanted = np.flatnonzero(entries.readable & (entries.base_entry == np.arange(len(entries.in_use))))
-        alive, directory = entries.in_use[wanted].tolist(), entries.directory[wanted].tolist()
         told = _Told()
-        for entry, is_alive, is_directory in zip(wanted.tolist(), alive, directory, strict=True):
+        for entry in wanted.data:
+            is_alive, is_directory = entries.in_use.item(entry), entries.directory.item(entry)
             for path in paths.of(entry):
                 if is_alive and entry >= FIRST_USER_ENTRY and paths.is_orphan(path):
                     told.orphans += 1

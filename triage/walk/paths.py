@@ -23,15 +23,16 @@ class Paths:
         self._names = table.names
         self._directories: dict[int, str] = {ROOT_ENTRY: ""}
         self._parent_paths: dict[tuple[int, int, bool], str] = {}
-        self._first: list[int] = table.names.first.tolist()
-        self._parents: list[int] = table.names.parent.tolist()
-        self._parent_sequences: list[int] = table.names.parent_sequence.tolist()
-        self._namespaces: list[int] = table.names.namespace.tolist()
-        self._offsets: list[int] = table.names.offset.tolist()
-        self._lengths: list[int] = table.names.length.tolist()
-        self._sequences: list[int] = table.entries.sequence.tolist()
-        self._in_use: list[bool] = table.entries.in_use.tolist()
-        self._is_directory: list[bool] = table.entries.directory.tolist()
+        # Views, not lists: a number at a time comes nearly as fast, and a million entries need no more memory.
+        self._first: memoryview[int] = table.names.first.data
+        self._parents: memoryview[int] = table.names.parent.data
+        self._parent_sequences: memoryview[int] = table.names.parent_sequence.data
+        self._namespaces: memoryview[int] = table.names.namespace.data
+        self._offsets: memoryview[int] = table.names.offset.data
+        self._lengths: memoryview[int] = table.names.length.data
+        self._sequences: memoryview[int] = table.entries.sequence.data
+        self._in_use: memoryview[int] = table.entries.in_use.data
+        self._is_directory: memoryview[int] = table.entries.directory.data
 
     def of(self, entry: int) -> list[str]:
         """Return the paths of all of an entry's names but the DOS short ones (those only where it has no other).
@@ -54,7 +55,7 @@ class Paths:
         return path.startswith(ORPHAN_ROOT + "/")
 
     def _path_of_row(self, row: int, entry: int) -> str:
-        reference = self._parents[row], self._parent_sequences[row], self._in_use[entry]
+        reference = self._parents[row], self._parent_sequences[row], bool(self._in_use[entry])
         parent = self._parent_paths.get(reference)
         if parent is None:
             parent = self._parent_paths[reference] = self._parent_path(*reference[:2], alive=reference[2])
@@ -83,7 +84,7 @@ class Paths:
                 break
             seen.add(entry)
             chain.append((entry, row))
-            alive = self._in_use[entry]
+            alive = bool(self._in_use[entry])
             entry, sequence = self._parents[row], self._parent_sequences[row]
         for directory, row in reversed(chain):
             name = self._name(row)
