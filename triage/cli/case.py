@@ -18,6 +18,7 @@ from triage.demo import DEMO_INDICATORS, unpack_demo
 from triage.examiners.yara_scan import DEFAULT_TIMEOUT_SECONDS
 from triage.model.errors import ExitCode, TriageError, UsageError
 from triage.model.escape import escape_terminal
+from triage.model.profile import Profile
 from triage.model.report import Report
 from triage.model.text import _, ngettext
 from triage.pipeline.case_folder import RESCUE_FOLDER
@@ -44,6 +45,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="Folder for rescued files. [default: CASE/rescue]",
 )
 @click.option("--no-rescue", is_flag=True, help="Copy no files.")
+@click.option(
+    "--profile",
+    default=Profile.FULL.value,
+    show_default=True,
+    type=click.Choice([profile.value for profile in Profile]),
+    help="quick reads what tells most, rescues nothing and cannot rule out an infection; full reads everything.",
+)
 @click.option("--rules", multiple=True, metavar="PATH", type=click.Path(path_type=Path), help="More YARA rules.")
 @click.option("--ioc", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="More known bad digests.")
 @click.option(
@@ -76,6 +84,7 @@ def run(
     resume: Path | None,
     rescue_to: Path | None,
     no_rescue: bool,
+    profile: str,
     rules: tuple[Path, ...],
     ioc: tuple[Path, ...],
     known_good: tuple[Path, ...],
@@ -101,11 +110,18 @@ def run(
             raise UsageError(_("the same evidence is named twice"))
         if no_rescue and rescue_to is not None:
             raise UsageError(_("--no-rescue and --rescue-to exclude each other"))
+        is_quick = profile == Profile.QUICK
+        if is_quick and rescue_to is not None:
+            raise UsageError(
+                _("--profile quick rescues no files, so --rescue-to cannot be given with it"),
+                hint=_("leave one of the two out"),
+            )
         case = out.absolute()
         job = Job(
             evidence=_absolute(evidence),
             case_folder=str(case),
-            rescue_to=None if no_rescue else str((rescue_to or case / RESCUE_FOLDER).absolute()),
+            profile=Profile(profile),
+            rescue_to=None if no_rescue or is_quick else str((rescue_to or case / RESCUE_FOLDER).absolute()),
             rules=_absolute(rules),
             ioc=_absolute(ioc),
             known_good=_absolute(known_good),

@@ -12,9 +12,11 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from triage.model.escape import escape_terminal
+from triage.model.report import FirstVerdict
 from triage.model.text import _
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.supervise import Observer
+from triage.report.text import first_verdict
 
 _LINE_SECONDS = 10.0
 _SHOWN_CHARACTERS = 40
@@ -77,6 +79,10 @@ class Bar(Quiet):
 
         return progress
 
+    def first_verdict(self, first: FirstVerdict) -> None:
+        """Say it above the bar."""
+        self.warn(first_verdict(first))
+
     def warn(self, text: str) -> None:
         """Say it above the bar."""
         with suppress(OSError):
@@ -120,6 +126,10 @@ class Lines(Quiet):
         self._phase, self._due = phase, now + _LINE_SECONDS
         amounts = f": {_reading(board, now - self._started)}" if phase is Phase.READING else ""
         _say(_phase_words(phase) + amounts)
+
+    def first_verdict(self, first: FirstVerdict) -> None:
+        """Say it on a line of its own."""
+        _say(first_verdict(first))
 
     def hashing(self, total_bytes: int) -> Callable[[int], None]:
         """Say every few seconds how much of the evidence is hashed."""

@@ -11,10 +11,14 @@ from triage.model.finding import Digests, Finding, FindingKind
 
 
 class Sifted(Struct, frozen=True, kw_only=True):
-    """A stream's findings after the allow-list: what stays, and how many YARA findings were dropped."""
+    """A stream's findings after the allow-list: what stays, and how many YARA findings were dropped.
+
+    `is_vouched_for` says that the list covers the stream and no indicator names that very file.
+    """
 
     findings: tuple[Finding, ...]
-    dropped: int
+    dropped: int = 0
+    is_vouched_for: bool = False
 
 
 class KnownGood:
@@ -63,6 +67,6 @@ class KnownGood:
         """
         named = any(finding.kind is FindingKind.DIGEST for finding in findings)
         if named or not self.contains(digests):
-            return Sifted(findings=tuple(findings), dropped=0)
+            return Sifted(findings=tuple(findings))
         kept = tuple(finding for finding in findings if finding.kind is not FindingKind.YARA)
-        return Sifted(findings=kept, dropped=len(findings) - len(kept))
+        return Sifted(findings=kept, dropped=len(findings) - len(kept), is_vouched_for=True)

@@ -22,7 +22,15 @@ class StreamForm(StrEnum):
 
 
 class StreamState(StrEnum):
-    """The one state in which each stream ends."""
+    """The one state in which each stream ends, by outcome. How it is stored and how it was scanned stand apart.
+
+    READ: every byte was read. PARTIAL: some were not; each range is a gap. NOT_DECODABLE: stored in a way that nobody
+    here decodes; the gap names it. EFS_ENCRYPTED: the user's key is needed. REPARSE_POINT: the content lies elsewhere;
+    the gap says where. SPARSE_SYSTEM: the file system's own, holes for the most part, not read.
+    EXCLUDED: left out by the profile; of some the header was read. KNOWN_GOOD: read whole, and left out of what YARA
+    says because its digest is on the user's list. TIMED_OUT: read whole, its digests are right, but YARA was stopped
+    before its end. WORKER_DIED: the program failed on it. INTERRUPTED: the run ended before.
+    """
 
     READ = "read"
     PARTIAL = "partial"
@@ -31,6 +39,7 @@ class StreamState(StrEnum):
     REPARSE_POINT = "reparse-point"
     SPARSE_SYSTEM = "sparse-system"
     EXCLUDED = "excluded"
+    KNOWN_GOOD = "known-good"
     TIMED_OUT = "timed-out"
     WORKER_DIED = "worker-died"
     INTERRUPTED = "interrupted"

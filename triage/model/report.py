@@ -8,6 +8,8 @@ from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
+from triage.model.ledger import VolumeLedger
+from triage.model.profile import Profile
 from triage.model.verdict import Verdict
 from triage.model.volume import VolumeInfo
 
@@ -33,6 +35,7 @@ class CaseInfo(Struct, frozen=True, kw_only=True):
     finished_utc: str
     interrupted: bool
     sessions: int = 1
+    profile: Profile = Profile.FULL
     command: tuple[str, ...] = ()
     fatal: str | None = None
 
@@ -57,8 +60,9 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
 
 class Coverage(Struct, frozen=True, kw_only=True):
     """What was looked at. `streams_by_state` and `bytes_by_state` have a key for each `StreamState` that occurred;
-    the counts add up to `streams`, the bytes to `bytes_total`. `windowed_streams` were scanned in overlapping windows.
-    `known_good_streams` are on the user's allow-list, `known_good_dropped` the YARA findings dropped for that reason.
+    the counts add up to `streams`, the bytes to `bytes_total`; `ledger` has the same for each volume.
+    `windowed_streams` were scanned in overlapping windows. `known_good_streams` are left to the user's allow-list,
+    `known_good_dropped` the YARA findings dropped for that reason.
     """
 
     entries: int
@@ -71,6 +75,7 @@ class Coverage(Struct, frozen=True, kw_only=True):
     bytes_total: int
     bytes_read: int
     reconciliation: tuple[Reconciliation, ...] = ()
+    ledger: tuple[VolumeLedger, ...] = ()
     known_good_streams: int = 0
     known_good_dropped: int = 0
 
@@ -98,6 +103,14 @@ class Report(Struct, frozen=True, kw_only=True):
     coverage: Coverage
     verdict: Verdict
     rescue: RescueSummary | None
+
+
+class FirstVerdict(Struct, frozen=True, kw_only=True):
+    """What metadata, hives and names tell before the long read; so many streams were not read by then."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    unread_streams: int
 
 
 class StreamDigest(Struct, frozen=True):

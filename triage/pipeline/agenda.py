@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -71,11 +71,21 @@ class Agenda:
     """
 
     def __init__(
-        self, surveys: Sequence[Survey], sources: Sequence[EvidenceSource], done: Done, *, rescue: bool
+        self,
+        surveys: Sequence[Survey],
+        sources: Sequence[EvidenceSource],
+        done: Done,
+        *,
+        rescue: bool,
+        rows: Mapping[int, I64] | None = None,
+        ahead_bytes: int = _AHEAD_BYTES,
     ) -> None:
+        """`rows` are the streams of each volume, by its index, None for all of them; `ahead_bytes` is read of each."""
         self._sources = sources
         self._done = done
         self._rescue = rescue
+        self._rows = rows
+        self._ahead_bytes = ahead_bytes
         self._chunks: list[tuple[int, Survey, I64]] = []
         self.streams = 0
         self.bytes = 0
@@ -85,7 +95,7 @@ class Agenda:
         self._chunks.sort(key=lambda chunk: (chunk[0], chunk[1].index))
 
     def _add(self, survey: Survey) -> None:
-        heads = survey.streams.heads
+        heads = survey.streams.heads if self._rows is None else self._rows[survey.index]
         rows = survey.table.streams
         geometry = survey.ntfs.geometry
         mft_offset = geometry.mft_cluster * geometry.cluster_bytes
@@ -135,7 +145,7 @@ class Agenda:
         for extent in item.plan.extents[:_AHEAD_EXTENTS]:
             if extent.volume_offset >= 0:
                 start = item.survey.info.offset_bytes + extent.volume_offset
-                source.prefetch(start, min(extent.length_bytes, _AHEAD_BYTES))
+                source.prefetch(start, min(extent.length_bytes, self._ahead_bytes))
 
 
 def _rows(tokens: Set[Token], survey: Survey) -> list[int]:

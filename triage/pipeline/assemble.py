@@ -17,6 +17,7 @@ from triage.model.indicator import IndicatorSet
 from triage.model.report import (
     CaseInfo,
     Coverage,
+    FirstVerdict,
     Report,
     RescueSummary,
     StreamDigest,
@@ -26,6 +27,7 @@ from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.volume import VolumeInfo
 from triage.pipeline.journal import (
     EnumerationRecord,
+    ExcludedRecord,
     FindingRecord,
     GapRecord,
     RescueRecord,
@@ -36,6 +38,7 @@ from triage.pipeline.journal import (
     VolumeRecord,
     read_journal,
 )
+from triage.pipeline.ledger import Account
 from triage.verdict.judge import judge
 from triage.verdict.materiality import weigh
 
@@ -66,28 +69,26 @@ class Gathered:
     gaps: dict[Gap, None] = field(default_factory=dict)
     rescued: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
     selected: int | None = None
-    streams: Counter[StreamState] = field(default_factory=Counter)
-    stream_bytes: Counter[StreamState] = field(default_factory=Counter)
+    account: Account = field(default_factory=Account)
     forms: Counter[str] = field(default_factory=Counter)
     windowed: int = 0
-    known_good: int = 0
     known_good_dropped: int = 0
     bytes_read: int = 0
 
 
-def gather(journal: Path) -> Gathered:
-    """Read the journal once."""
+def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
+    """Read the journal once, or its first so many bytes."""
     gathered = Gathered()
-    for record in _once(journal):
+    for record in _once(journal, until_bytes):
         match record:
             case StreamRecord():
-                gathered.streams[record.state] += 1
-                gathered.stream_bytes[record.state] += record.size_bytes
+                gathered.account.add(record)
                 gathered.forms[record.form] += 1
                 gathered.windowed += record.windowed
                 gathered.bytes_read += record.bytes_read
-                gathered.known_good += record.known_good
                 gathered.known_good_dropped += record.dropped
+            case ExcludedRecord():
+                gathered.account.exclude(record)
             case RescueRecord(file):
                 gathered.rescued[file.volume, file.mft_entry, file.path] = file
             case FindingRecord(finding):
@@ -126,25 +127,26 @@ def build_report(
     gathered: Gathered, *, tool: Tool, case: CaseInfo, evidence: Sequence[Evidence], destination: Path | None
 ) -> Report:
     """Number and weigh everything, judge it, and put it into one document."""
-    streams, stream_bytes, missing = _account(gathered)
-    unread = [] if missing is None else [missing]
+    enumerations = gathered.enumerations.values()
+    ledger, unread = gathered.account.close(enumerations)
     unsaved = [] if destination is None else _not_rescued(gathered)
     gaps = weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered), *unsaved]))
     findings = _numbered_findings(gathered.findings.values())
-    enumerations = gathered.enumerations.values()
+    streams_by_state = _added_up(row.streams_by_state for row in ledger)
     coverage = Coverage(
         entries=sum(one.reconciliation.base_records for one in enumerations),
         deleted_entries=sum(one.reconciliation.deleted_entries for one in enumerations),
         streams=sum(one.reconciliation.streams for one in enumerations),
-        streams_by_state={state.value: streams[state] for state in StreamState if streams[state]},
-        bytes_by_state={state.value: stream_bytes[state] for state in StreamState if streams[state]},
+        streams_by_state=streams_by_state,
+        bytes_by_state=_added_up(row.bytes_by_state for row in ledger),
         streams_by_form=dict(sorted(gathered.forms.items())),
         windowed_streams=gathered.windowed,
-        known_good_streams=gathered.known_good,
+        known_good_streams=streams_by_state.get(StreamState.KNOWN_GOOD, 0),
         known_good_dropped=gathered.known_good_dropped,
         bytes_total=sum(one.bytes_total for one in enumerations),
         bytes_read=gathered.bytes_read,
         reconciliation=tuple(one.reconciliation for one in enumerations),
+        ledger=ledger,
     )
     return Report(
         tool=msgspec.structs.replace(tool, indicator_sets=tuple(gathered.sets.values())),
@@ -159,18 +161,23 @@ def build_report(
     )
 
 
-def _account(gathered: Gathered) -> tuple[Counter[StreamState], Counter[StreamState], Gap | None]:
-    """Add what was enumerated but has no record: the run ended before it. Each stream ends in exactly one state."""
-    streams, stream_bytes = Counter(gathered.streams), Counter(gathered.stream_bytes)
-    enumerations = gathered.enumerations.values()
-    missing = sum(one.reconciliation.streams for one in enumerations) - streams.total()
-    missing_bytes = sum(one.bytes_total for one in enumerations) - stream_bytes.total()
-    if missing == 0:
-        return streams, stream_bytes, None
-    streams[StreamState.INTERRUPTED] += missing
-    stream_bytes[StreamState.INTERRUPTED] += missing_bytes
-    detail = f"the run ended before {missing} streams were read"
-    return streams, stream_bytes, Gap(kind=GapKind.INTERRUPTED, detail=detail, bytes=missing_bytes)
+def judge_first(gathered: Gathered) -> FirstVerdict:
+    """Judge what is known before the long read: without indicators that is never more than inconclusive."""
+    ledger, unread = gathered.account.close(gathered.enumerations.values())
+    findings = _numbered_findings(gathered.findings.values())
+    return FirstVerdict(
+        verdict=judge(findings, weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered)]))),
+        findings=findings,
+        unread_streams=sum(row.streams_by_state.get(StreamState.INTERRUPTED, 0) for row in ledger),
+    )
+
+
+def _added_up(of_volumes: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Add up counts by state over the volumes, the states in their order."""
+    total: Counter[str] = Counter()
+    for counts in of_volumes:
+        total.update(counts)
+    return {state.value: total[state] for state in StreamState if state in total}
 
 
 def _not_enumerated(gathered: Gathered) -> Iterator[Gap]:
@@ -224,13 +231,13 @@ def _rescue_summary(gathered: Gathered, destination: Path) -> RescueSummary:
     )
 
 
-def _once(journal: Path) -> Iterator[object]:
+def _once(journal: Path, until_bytes: int | None = None) -> Iterator[object]:
     """Yield the journal's records, each stream's only once.
 
     Two streams of one hash would be counted once; the account of streams would then not add up and say so.
     """
     seen: set[int] = set()
-    for record in read_journal(journal):
+    for record in read_journal(journal, until_bytes=until_bytes):
         if isinstance(record, StreamRecord):
             key = hash((record.volume, record.mft_entry, record.stream))
             if key in seen:

@@ -40,6 +40,7 @@ class _Header(IntEnum):
     BYTES_TOTAL = 2
     STREAMS_TOTAL = 3
     FINDINGS = 4
+    SURVEYED = 5
 
 
 class _Slot(IntEnum):
@@ -93,6 +94,15 @@ class Board:
     @phase.setter
     def phase(self, phase: Phase) -> None:
         self._put(_Header.PHASE, phase)
+
+    @property
+    def surveyed_bytes(self) -> int:
+        """Length of the journal when metadata, hives and names of all volumes were in; 0 before that."""
+        return self._get(_Header.SURVEYED)
+
+    @surveyed_bytes.setter
+    def surveyed_bytes(self, journal_bytes: int) -> None:
+        self._put(_Header.SURVEYED, journal_bytes)
 
     def set_totals(self, streams: int, total_bytes: int) -> None:
         """Say how much there is to read."""

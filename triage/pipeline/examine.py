@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from triage.evidence.destination import max_file_bytes
 from triage.evidence.open import open_evidence
 from triage.evidence.source import EvidenceSource
@@ -13,15 +15,18 @@ from triage.examiners.yara_rules import compile_rules
 from triage.indicators.load import load_indicators
 from triage.model.entry import StreamState
 from triage.model.gap import Gap, GapKind, Where
+from triage.model.profile import Profile
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
 from triage.pipeline.guard import Guard
+from triage.pipeline.headers import HeaderReader, told
 from triage.pipeline.job import HIVES, WHOLE_VOLUME, Job, Token
 from triage.pipeline.journal import (
     JOURNAL_NAME,
     EnumerationRecord,
+    ExcludedRecord,
     FindingRecord,
     GapRecord,
     JournalWriter,
@@ -33,9 +38,12 @@ from triage.pipeline.journal import (
     read_journal,
     stream_record,
 )
+from triage.pipeline.ledger import HEADER_BYTES
+from triage.pipeline.quick import quick_scope
 from triage.pipeline.reading import Equipment, read_all
 from triage.pipeline.survey import Survey, Surveyor
 from triage.rescue.vault import Vault
+from triage.volumes.mft_records import I64
 from triage.walk.reader import place
 
 
@@ -55,6 +63,8 @@ def examine(job: Job, board: Board) -> None:
             lambda gap: journal.add(GapRecord(gap)),
         )
         surveys = _survey_all(job, board, sources, surveyor, journal)
+        journal.flush()
+        board.surveyed_bytes = journal.size_bytes
         done = _done_before(Path(job.case_folder)) if job.resumed else Done()
         vault = _open_vault(job, journal, done) if job.rescue_to is not None else None
         equipment = Equipment(
@@ -65,7 +75,10 @@ def examine(job: Job, board: Board) -> None:
             board=board,
             vault=vault,
         )
-        agenda = Agenda(surveys, sources, done, rescue=vault is not None)
+        rows = None
+        if job.profile is Profile.QUICK:
+            rows = _quick_rows(job, surveys, sources, done, equipment)
+        agenda = Agenda(surveys, sources, done, rescue=vault is not None, rows=rows)
         if vault is not None:
             journal.add(SelectionRecord(agenda.selected))
             journal.flush()  # from here on the destination is this case's, whatever becomes of the worker
@@ -132,6 +145,31 @@ def _survey(index: int, found: FoundVolume, surveyor: Surveyor, board: Board, *,
     return surveyor.survey(
         index, found, found.ntfs, on_hives=None if skip_hives else lambda: board.begin(0, Token(index, HIVES))
     )
+
+
+def _quick_rows(
+    job: Job, surveys: Sequence[Survey], sources: Sequence[EvidenceSource], done: Done, equipment: Equipment
+) -> dict[int, I64]:
+    """Record what the quick profile leaves out, look at headers; return the rows of the streams that are read whole."""
+    journal = equipment.journal
+    guard = Guard(lambda gap: journal.add(GapRecord(gap)))
+    nothing = np.empty(0, np.int64)
+    whole, headers = {one.index: nothing for one in surveys}, {one.index: nothing for one in surveys}
+    for survey in surveys:
+        with guard.at(Where(volume=survey.info.id)):
+            scope = quick_scope(survey)
+            for folder in scope.excluded:
+                journal.add(ExcludedRecord(folder))
+            for plan in survey.streams.plans(scope.left_undecided):
+                for finding in told(survey, plan.subject):
+                    journal.add(FindingRecord(finding))
+            whole[survey.index], headers[survey.index] = scope.whole, scope.headers
+    agenda = Agenda(surveys, sources, done, rescue=False, rows=headers, ahead_bytes=HEADER_BYTES)
+    kept = {*HeaderReader(equipment).read(agenda.items(leave_out=set(job.skip))), *job.skip}
+    for index, rows in headers.items():
+        more = [token.row for token in kept if token.volume == index and token.row in rows]
+        whole[index] = np.concatenate([whole[index], np.array(sorted(more), np.int64)])
+    return whole
 
 
 def _read(job: Job, agenda: Agenda, equipment: Equipment, board: Board) -> None:

@@ -49,7 +49,8 @@ def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending,
     gathered = gather(case.journal)
     report = _report(gathered, job, evidence, ending)
     case.log(f"sealed{_anew(gathered)} with key {key.fingerprint}: {report.verdict.outcome.value}")
-    write_case(case.path, report, stream_digests(case.journal), key.fingerprint)
+    excluded = gathered.account.excluded_folders()
+    write_case(case.path, report, stream_digests(case.journal), key.fingerprint, excluded=excluded)
     seal = seal_case(case.path, key, report.case.id)
     return Result(report=report, seal=seal, folder=case.path, exit_code=exit_code(report))
 
@@ -91,6 +92,7 @@ def _report(gathered: Gathered, job: Job, evidence: list[Evidence], ending: Endi
             finished_utc=now_utc(),
             interrupted=ending.interrupted,
             sessions=len(gathered.sessions),
+            profile=job.profile,
             command=first.command,
             fatal=ending.fatal,
         ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from triage.model.profile import Profile
+
 
 class Token(Struct, frozen=True):
     """A piece of work that is under way: a whole volume, its hives, or one stream (its row in the enumeration).
@@ -20,7 +22,7 @@ HIVES = -2
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """What to examine and how. Paths are absolute. `rescue_to` is None with `--no-rescue`.
+    """What to examine and how. Paths are absolute. `rescue_to` is None with `--no-rescue` and in the quick profile.
 
     `suspects` were under way when a worker died: they are tried alone, first. `skip` are those on which it died alone.
     `resumed` says that the journal already holds records of streams which need not be read again.
@@ -29,6 +31,7 @@ class Job(Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...]
     case_folder: str
     rescue_to: str | None
+    profile: Profile = Profile.FULL
     rules: tuple[str, ...] = ()
     ioc: tuple[str, ...] = ()
     known_good: tuple[str, ...] = ()

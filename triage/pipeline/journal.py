@@ -23,6 +23,7 @@ from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
+from triage.model.ledger import ExcludedFolder
 from triage.model.report import Reconciliation
 from triage.model.rescue import RescuedFile
 from triage.model.text import _
@@ -86,7 +87,7 @@ class GapRecord(Struct, frozen=True, array_like=True, tag="gap"):
 class StreamRecord(Struct, frozen=True, array_like=True, tag="stream"):
     """How one stream ended; digests are "" where it was not read whole.
 
-    `known_good` says that it is on the user's allow-list, `dropped` how many YARA findings were dropped for that.
+    `dropped` says how many YARA findings were dropped because it is on the user's allow-list.
     """
 
     volume: str
@@ -100,8 +101,13 @@ class StreamRecord(Struct, frozen=True, array_like=True, tag="stream"):
     windowed: bool
     md5: str
     sha256: str
-    known_good: bool = False
     dropped: int = 0
+
+
+class ExcludedRecord(Struct, frozen=True, array_like=True, tag="excluded"):
+    """What the profile left out of one folder, but for the streams that have a record of their own."""
+
+    folder: ExcludedFolder
 
 
 class RescueRecord(Struct, frozen=True, array_like=True, tag="rescue"):
@@ -119,6 +125,7 @@ Record = (
     | FindingRecord
     | GapRecord
     | StreamRecord
+    | ExcludedRecord
     | RescueRecord
 )
 
@@ -152,7 +159,6 @@ def stream_record(
     bytes_read: int = 0,
     windowed: bool = False,
     digests: Digests | None = None,
-    known_good: bool = False,
     dropped: int = 0,
 ) -> StreamRecord:
     """Return the record of one stream; `digests` only where it was read whole."""
@@ -168,7 +174,6 @@ def stream_record(
         windowed,
         (digests and digests.md5) or "",
         (digests and digests.sha256) or "",
-        known_good,
         dropped,
     )
 
@@ -201,6 +206,11 @@ class JournalWriter:
             with self._told():
                 os.fsync(self._descriptor)
 
+    @property
+    def size_bytes(self) -> int:
+        """How much of the journal stands in the file, without what is pending."""
+        return os.fstat(self._descriptor).st_size
+
     def close(self) -> None:
         """Flush, sync and close."""
         self.flush(durable=True)
@@ -231,13 +241,18 @@ class JournalWriter:
             ) from error
 
 
-def read_journal(path: Path) -> Iterator[Record]:
-    """Yield all records; a last line without its end is left out. `ReportError` for a line that is no record."""
+def read_journal(path: Path, *, until_bytes: int | None = None) -> Iterator[Record]:
+    """Yield all records, or those of the first so many bytes; a last line without its end is left out.
+
+    `ReportError` for a line that is no record.
+    """
     if not path.exists():
         return
+    position = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n"):
+            position += len(line)
+            if not line.endswith(b"\n") or (until_bytes is not None and position > until_bytes):
                 return
             try:
                 yield _decode(line)

@@ -26,7 +26,7 @@ from triage.indicators.load import Indicators
 from triage.model.content import ContentJudgement
 from triage.model.entry import StreamState
 from triage.model.finding import Digests, Finding, FindingKind, Severity
-from triage.model.gap import Gap
+from triage.model.gap import Gap, GapKind
 from triage.model.rescue import RescueOutcome
 from triage.pipeline.agenda import Item
 from triage.pipeline.board import Board
@@ -163,15 +163,18 @@ class _Reader:
         reader, journal = self._reader, self._equipment.journal
         complete = reader.state is StreamState.READ
         found: list[Finding] = []
+        timed_out = False
         for examiner in self._examiners:
             for result in examiner.end(complete=complete):
                 if isinstance(result, Finding):
                     found.append(result)
                 else:
                     self._note_gap(result)
+                    timed_out |= result.kind is GapKind.YARA_TIMEOUT
         digests = self._digest.digests
         sifted = self._equipment.indicators.known_good.sift(found, digests)
-        findings = [self._enriched(finding, item, digests) for finding in self._decide(item, sifted.findings)]
+        decided = item.survey.decide(item.plan.subject, sifted.findings)
+        findings = [self._enriched(finding, item, digests) for finding in decided]
         for finding in findings:
             journal.add(FindingRecord(finding))
         if not complete:
@@ -179,15 +182,16 @@ class _Reader:
                 self._note_gap(gap)
         if self._equipment.vault is not None and item.selected:
             self._settle(self._equipment.vault, item, findings, digests.sha256 or "")
-        known_good = self._equipment.indicators.known_good.contains(digests)
+        state = reader.state
+        if complete and (timed_out or sifted.is_vouched_for):
+            state = StreamState.TIMED_OUT if timed_out else StreamState.KNOWN_GOOD
         journal.add(
             stream_record(
                 item.plan.subject,
-                reader.state,
+                state,
                 bytes_read=reader.bytes_read,
                 windowed=windowed,
                 digests=digests if complete else None,
-                known_good=known_good,
                 dropped=sifted.dropped,
             )
         )
@@ -196,23 +200,7 @@ class _Reader:
         """Record a stream on which the program itself failed: not examined, and not saved."""
         if self._copy is not None:
             self._copy.abandon(RescueOutcome.FAILED, "fault of the program")
-        self._equipment.journal.add(stream_record(item.plan.subject, StreamState.PARTIAL))
-
-    def _decide(self, item: Item, findings: Sequence[Finding]) -> Sequence[Finding]:
-        """Let the content decide: where it is encrypted, that is the one finding; else what hints at it is told."""
-        subject = item.plan.subject
-        if any(one.kind is FindingKind.ENCRYPTED_FILE and one.severity is Severity.HIGH for one in findings):
-            return [one for one in findings if one.facts.get("decided_by") != "content"]
-        if subject.mft_entry not in item.survey.undecided_entries or subject.stream:
-            return findings
-        told = [
-            finding
-            for path in (subject.path, *subject.other_paths)
-            for finding in item.survey.names.examine(
-                path, volume=subject.volume, mft_entry=subject.mft_entry, is_directory=False, si=subject.si
-            )
-        ]
-        return [*findings, *told]
+        self._equipment.journal.add(stream_record(item.plan.subject, StreamState.WORKER_DIED))
 
     def _enriched(self, finding: Finding, item: Item, digests: Digests) -> Finding:
         """Add to a finding what the stream's other examiners and its record know."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,8 +18,8 @@ from triage.examiners.places import times_of
 from triage.examiners.services import examine_services
 from triage.indicators.load import Indicators
 from triage.indicators.work_directory import work_directory_name
-from triage.model.entry import FIRST_USER_ENTRY
-from triage.model.finding import Finding, Severity
+from triage.model.entry import FIRST_USER_ENTRY, Subject
+from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import Reconciliation
 from triage.model.volume import VolumeInfo, WindowsInfo
@@ -41,8 +41,8 @@ _CONFIG_FOLDER = re.compile(r"[^/]+/system32/config")
 class Survey:
     """An enumerated volume and what its names say.
 
-    `suspect_entries` carry a name that is WannaCry's own. `undecided_entries` carry one that says something only
-    together with the content; `names` tells it then.
+    `named_entries` carry a name that some rule knows, `suspect_entries` among them one that is WannaCry's own.
+    `undecided_entries` carry one that says something only together with the content; `decide` tells it then.
     """
 
     index: int
@@ -52,15 +52,32 @@ class Survey:
     paths: Paths
     streams: Streams
     names: NameExaminer
+    named_entries: frozenset[int]
     suspect_entries: frozenset[int]
     undecided_entries: frozenset[int]
     reconciliation: Reconciliation
+
+    def decide(self, subject: Subject, findings: Sequence[Finding]) -> Sequence[Finding]:
+        """Let the content decide: where it is encrypted, that is the one finding; else what hints at it is told."""
+        if any(one.kind is FindingKind.ENCRYPTED_FILE and one.severity is Severity.HIGH for one in findings):
+            return [one for one in findings if one.facts.get("decided_by") != "content"]
+        if subject.mft_entry not in self.undecided_entries or subject.stream:
+            return findings
+        told = [
+            finding
+            for path in (subject.path, *subject.other_paths)
+            for finding in self.names.examine(
+                path, volume=subject.volume, mft_entry=subject.mft_entry, is_directory=False, si=subject.si
+            )
+        ]
+        return [*findings, *told]
 
 
 @dataclass(slots=True)
 class _Told:
     """What the names of a volume told: entries by what their names mean, and how many have lost their parent."""
 
+    named: set[int] = field(default_factory=set)
     suspects: set[int] = field(default_factory=set)
     undecided: set[int] = field(default_factory=set)
     orphans: int = 0
@@ -107,6 +124,7 @@ class Surveyor:
             paths=paths,
             streams=streams,
             names=names,
+            named_entries=frozenset(told.named),
             suspect_entries=frozenset(told.suspects),
             undecided_entries=frozenset(told.undecided),
             reconciliation=reconciliation,
@@ -130,6 +148,7 @@ class Surveyor:
                         continue
                     times = times_of(entries.times(entry), ntfs.file_name_times(entry))
                     self._note_finding(msgspec.structs.replace(finding, times=times))
+                    told.named.add(entry)
                     if finding.severity is not Severity.LOW:
                         told.suspects.add(entry)
         return told

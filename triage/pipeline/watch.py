@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import msgspec
 
 from triage.model.errors import EvidenceError, ExitCode, ReportError
+from triage.model.report import FirstVerdict
 from triage.model.text import _
-from triage.pipeline.assemble import gather
+from triage.pipeline.assemble import gather, judge_first
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.case_folder import CaseFolder
 from triage.pipeline.job import Job, WorkerError
@@ -39,6 +40,9 @@ class Observer:
         del total_bytes
         return lambda _count: None
 
+    def first_verdict(self, first: FirstVerdict) -> None:
+        """Take in what metadata, hives and names tell, before the long read."""
+
     def warn(self, text: str) -> None:
         """Take in what the user should know at once; it stands in the case's log too."""
 
@@ -48,11 +52,15 @@ class Observer:
 
 @dataclass(slots=True)
 class Ending:
-    """How a session ended. `torn`: the worker was cut off, so that journal and bag were not closed by it."""
+    """How a session ended. `torn`: the worker was cut off, so that journal and bag were not closed by it.
+
+    `judged_first`: a first verdict was told, before the long read.
+    """
 
     interrupted: bool = False
     fatal: str | None = None
     torn: bool = False
+    judged_first: bool = False
 
 
 def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> Ending:
@@ -108,9 +116,11 @@ def _run_once(
             if not reserved and board.phase >= Phase.READING:
                 reserved = True
                 _reserve(case, board, ending)
+            _judge_first(case, board, observer, ending)
             observer.look(board)
             select.select([end], [], [], _LOOK_SECONDS)
         os.close(end)
+        _judge_first(case, board, observer, ending)
         observer.look(board)
         answer = worker.stdout.read() if worker.stdout is not None else b""
         last_words = _last_line(errors.fileno())
@@ -126,6 +136,16 @@ def _pass_on(asked: int, worker: subprocess.Popen[bytes], board: Board, observer
         observer.warn(_("stopping after what is under way; Ctrl-C once more ends it at once"))
     if asked > 1:
         worker.kill()
+
+
+def _judge_first(case: CaseFolder, board: Board, observer: Observer, ending: Ending) -> None:
+    """Judge, once, what the journal held when metadata, hives and names were in: what came later does not count."""
+    if ending.judged_first or board.surveyed_bytes == 0:
+        return
+    ending.judged_first = True
+    first = judge_first(gather(case.journal, until_bytes=board.surveyed_bytes))
+    case.log(f"first verdict, before the long read: {first.verdict.outcome.value}")
+    observer.first_verdict(first)
 
 
 def _reserve(case: CaseFolder, board: Board, ending: Ending) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from triage.model.ledger import ExcludedFolder
 from triage.model.report import Report, StreamDigest
 from triage.report.document import DOCUMENT
 from triage.report.durable import durable_text
+from triage.report.excluded import EXCLUDED
 from triage.report.findings import FINDINGS
 from triage.report.hashdeep import HASHDEEP
 from triage.report.html import HTML
@@ -21,16 +23,24 @@ RENDERERS: tuple[Renderer, ...] = (
     HTML,
     FINDINGS,
     HASHDEEP,
+    EXCLUDED,
 )
 
 
-def write_case(folder: Path, report: Report, digests: Iterable[StreamDigest], fingerprint: str) -> None:
+def write_case(
+    folder: Path,
+    report: Report,
+    digests: Iterable[StreamDigest],
+    fingerprint: str,
+    *,
+    excluded: Iterable[ExcludedFolder] = (),
+) -> None:
     """Write every file of the case but the seal, each durable.
 
-    `digests` is read once; `fingerprint` is that of the key that will seal. Errors: `ReportError`, a full
-    disk too.
+    `digests` and `excluded` are read once; `fingerprint` is that of the key that will seal. Errors: `ReportError`, a
+    full disk too.
     """
-    case = CaseContents(report=report, digests=digests, fingerprint=fingerprint)
+    case = CaseContents(report=report, digests=digests, excluded=excluded, fingerprint=fingerprint)
     for renderer in RENDERERS:
         with durable_text(folder / renderer.file_name) as out:
             renderer.write(case, out)

@@ -11,9 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from triage.model.escape import escape_terminal
+from triage.model.profile import Profile
 from triage.model.text import _, language, ngettext
 from triage.report import view, words
 from triage.report.interface import CaseContents, Renderer
+from triage.report.text import quick_line
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TEMPLATE = "report.html.j2"
@@ -40,6 +42,7 @@ def write_html(case: CaseContents, out: TextIO) -> None:
         finding_groups=view.group_findings(report.findings),
         gap_groups=view.group_gaps(report.gaps),
         equations=view.equations(report.coverage.reconciliation),
+        quick_line=quick_line(report) if report.case.profile is Profile.QUICK else "",
     )
     out.writelines(pieces)
 
@@ -57,6 +60,7 @@ def _environment() -> Environment:
     environment.globals.update(_=_, ngettext=ngettext, words=words)
     environment.filters.update(
         content_bytes=view.content_bytes,
+        is_whole=view.is_whole,
         moment=words.moment,
         number=words.number,
         percent=words.percent,

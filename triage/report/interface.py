@@ -7,14 +7,19 @@ from typing import TextIO
 
 from msgspec import Struct
 
+from triage.model.ledger import ExcludedFolder
 from triage.model.report import Report, StreamDigest
 
 
 class CaseContents(Struct, frozen=True, kw_only=True):
-    """What a renderer may show. `digests` can be read once; `fingerprint` is of the key that will sign."""
+    """What a renderer may show. `digests` and `excluded` can be read once; `fingerprint` is of the key that will sign.
+
+    `excluded` is what the profile left out, folder by folder.
+    """
 
     report: Report
     digests: Iterable[StreamDigest]
+    excluded: Iterable[ExcludedFolder] = ()
     fingerprint: str
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from triage.model.entry import StreamState
 from triage.model.escape import escape_terminal
 from triage.model.finding import Finding
 from triage.model.gap import Gap
-from triage.model.report import Report
+from triage.model.ledger import VolumeLedger
+from triage.model.profile import Profile
+from triage.model.report import FirstVerdict, Report
 from triage.model.text import _, ngettext
-from triage.model.verdict import Verdict
+from triage.model.verdict import Outcome, Verdict
 from triage.report.view import content_bytes, count_severities, families, place, reasons
 from triage.report.words import (
     FINDING_KINDS,
@@ -18,6 +21,8 @@ from triage.report.words import (
     OUTCOME_MEANINGS,
     RESCUE_OUTCOMES,
     SEVERITIES,
+    STREAM_STATES,
+    balanced,
     headline,
     number,
     percent,
@@ -33,6 +38,14 @@ def summary(report: Report, fingerprint: str, folder: Path) -> str:
     return "".join(escape_terminal(line) + "\n" for line in _lines(report, fingerprint, folder))
 
 
+def quick_line(report: Report) -> str:
+    """Return what a quick run left out, so that it is never taken for a full one."""
+    left_out = report.coverage.streams_by_state.get(StreamState.EXCLUDED, 0)
+    return _(
+        "QUICK PROFILE: {count} of {total} streams were left out. It can find an infection, it cannot rule one out."
+    ).format(count=number(left_out), total=number(report.coverage.streams))
+
+
 def stage_line(verdict: Verdict) -> str:
     """Return how far the infection got, on one line."""
     if verdict.stage is None:
@@ -40,11 +53,28 @@ def stage_line(verdict: Verdict) -> str:
     return _("Stage: {number} of 5, {name}").format(number=int(verdict.stage), name=_(verdict.stage_name))
 
 
+def first_verdict(first: FirstVerdict) -> str:
+    """Return what is known before the long read, on one line that cannot be taken for the verdict."""
+    told = headline(first.verdict.outcome, families(first.findings)).upper()
+    unread = ngettext(
+        "The content of {count} stream is not read yet.",
+        "The content of {count} streams is not read yet.",
+        first.unread_streams,
+    ).format(count=number(first.unread_streams))
+    if first.verdict.outcome is Outcome.INDICATORS_FOUND:
+        return _("so far, from names and registry alone: {told}. {stage}. {unread}").format(
+            told=told, stage=stage_line(first.verdict), unread=unread
+        )
+    return _("so far, names and registry hold no known indicator; that is no verdict. {unread}").format(unread=unread)
+
+
 def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     verdict = report.verdict
     yield headline(verdict.outcome, families(report.findings)).upper()
     yield say(verdict.outcome, OUTCOME_MEANINGS)
     yield stage_line(verdict)
+    if report.case.profile is Profile.QUICK:
+        yield quick_line(report)
     if report.case.fatal is not None:
         yield _("The run ended early: {reason}").format(reason=report.case.fatal)
     elif report.case.interrupted:
@@ -83,6 +113,12 @@ def _reason(item: Finding | Gap) -> str:
     return f"{say(item.kind, FINDING_KINDS)}: {item.indicator}  {place(item.where)}"
 
 
+def _ledger_line(row: VolumeLedger) -> str:
+    """Return one volume's ledger: how many streams ended in each state, and whether that adds up."""
+    states = ", ".join(f"{number(count)} {say(state, STREAM_STATES)}" for state, count in row.streams_by_state.items())
+    return f"{row.volume}: {states or 0}; {balanced(row.balanced)}"
+
+
 def _figures(report: Report) -> Iterator[str]:
     coverage = report.coverage
     severities = ", ".join(
@@ -98,8 +134,10 @@ def _figures(report: Report) -> Iterator[str]:
         total=size(content_bytes(coverage)),
         percent=percent(coverage.bytes_read, content_bytes(coverage)),
     )
+    yield from (f"  {_ledger_line(row)}" for row in report.coverage.ledger)
     if report.rescue is None:
-        yield _("Rescued: nothing, as asked")
+        is_quick = report.case.profile is Profile.QUICK
+        yield _("Rescued: nothing, the quick profile copies no files") if is_quick else _("Rescued: nothing, as asked")
         return
     yield _("Rescued: {count} files, {size}, in {path}").format(
         count=number(report.rescue.files), size=size(report.rescue.bytes), path=report.rescue.destination

@@ -10,6 +10,7 @@ from msgspec import Struct
 from triage.model.entry import StreamState
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap, Where
+from triage.model.ledger import gap_of
 from triage.model.report import Coverage, Reconciliation, Report
 
 ROWS_SHOWN = 200
@@ -132,6 +133,11 @@ def _group(kind: FindingKind, members: Sequence[Finding]) -> FindingGroup:
 
 def _weight(finding: Finding) -> tuple[int, bool]:
     return _WEIGHT[finding.severity], finding.deleted
+
+
+def is_whole(state: str) -> bool:
+    """Say whether nothing is missing of a stream that ended in a state; of a later version's state nobody knows."""
+    return state in set(StreamState) and gap_of(StreamState(state)) is None
 
 
 def content_bytes(coverage: Coverage) -> int:

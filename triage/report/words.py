@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from triage.model.entry import StreamState
 from triage.model.finding import FindingKind, Severity
@@ -18,7 +19,7 @@ OUTCOMES: Mapping[str, str] = {
 }
 OUTCOME_MEANINGS: Mapping[str, str] = {
     Outcome.INDICATORS_FOUND: N_("Traces of the malware are on the examined evidence."),
-    Outcome.INCONCLUSIVE: N_("Part of the evidence could not be examined, so nothing can be ruled out."),
+    Outcome.INCONCLUSIVE: N_("Part of the evidence was not examined, so nothing can be ruled out."),
     Outcome.NO_KNOWN_INDICATORS: N_("Everything was examined. Only what is known today can be recognised."),
 }
 FAMILIES: Mapping[str, str] = {"wannacry": N_("WannaCry")}
@@ -39,42 +40,94 @@ FINDING_KINDS: Mapping[str, str] = {
     FindingKind.RANSOM_NOTE: N_("Ransom notes"),
     FindingKind.ENCRYPTED_FILE: N_("Encrypted files"),
 }
-GAP_KINDS: Mapping[str, str] = {
-    GapKind.EVIDENCE_TRUNCATED: N_("evidence shorter than it should be"),
-    GapKind.EVIDENCE_CHANGED: N_("evidence changed during the run"),
-    GapKind.PARTITION_TABLE: N_("partition table damaged"),
-    GapKind.VOLUME_NOT_EXAMINED: N_("volume not examined"),
-    GapKind.BOOT_SECTOR: N_("boot sector damaged"),
-    GapKind.MFT_RECORD: N_("MFT record unreadable"),
-    GapKind.MFT_BITMAP: N_("MFT records do not add up"),
-    GapKind.MFT_STREAM_COUNT: N_("streams do not add up"),
-    GapKind.RUN_LIST: N_("run list damaged"),
-    GapKind.READ_ERROR: N_("read error"),
-    GapKind.NOT_DECODABLE: N_("cannot be decoded"),
-    GapKind.EFS_ENCRYPTED: N_("encrypted by Windows (EFS)"),
-    GapKind.REPARSE_POINT: N_("content is elsewhere (reparse point)"),
-    GapKind.YARA_TIMEOUT: N_("YARA ran out of time"),
-    GapKind.YARA_ERROR: N_("YARA failed"),
-    GapKind.HIVE_MISSING: N_("registry hive missing"),
-    GapKind.HIVE_DAMAGED: N_("registry hive damaged"),
-    GapKind.HIVE_DIRTY: N_("registry hive not written out"),
-    GapKind.WORKER_DIED: N_("examination crashed"),
-    GapKind.INTERRUPTED: N_("interrupted"),
-    GapKind.NOT_RESCUED: N_("not rescued"),
-    GapKind.INTERNAL: N_("internal error"),
-}
-STREAM_STATES: Mapping[str, str] = {
-    StreamState.READ: N_("read whole"),
-    StreamState.PARTIAL: N_("read in part"),
-    StreamState.NOT_DECODABLE: N_("cannot be decoded"),
-    StreamState.EFS_ENCRYPTED: N_("encrypted by Windows (EFS)"),
-    StreamState.REPARSE_POINT: N_("content is elsewhere (reparse point)"),
-    StreamState.SPARSE_SYSTEM: N_("sparse system stream, no content"),
-    StreamState.EXCLUDED: N_("excluded"),
-    StreamState.TIMED_OUT: N_("ran out of time"),
-    StreamState.WORKER_DIED: N_("examination crashed"),
-    StreamState.INTERRUPTED: N_("not reached: interrupted"),
-}
+
+
+def _gap_words(kind: GapKind) -> str:
+    match kind:
+        case GapKind.EVIDENCE_TRUNCATED:
+            return N_("evidence shorter than it should be")
+        case GapKind.EVIDENCE_CHANGED:
+            return N_("evidence changed during the run")
+        case GapKind.PARTITION_TABLE:
+            return N_("partition table damaged")
+        case GapKind.VOLUME_NOT_EXAMINED:
+            return N_("volume not examined")
+        case GapKind.BOOT_SECTOR:
+            return N_("boot sector damaged")
+        case GapKind.MFT_RECORD:
+            return N_("MFT record unreadable")
+        case GapKind.MFT_BITMAP:
+            return N_("MFT records do not add up")
+        case GapKind.MFT_STREAM_COUNT:
+            return N_("streams not counted twice")
+        case GapKind.LEDGER:
+            return N_("the account does not add up")
+        case GapKind.RUN_LIST:
+            return N_("run list damaged")
+        case GapKind.READ_ERROR:
+            return N_("read error")
+        case GapKind.NOT_DECODABLE:
+            return N_("cannot be decoded")
+        case GapKind.EFS_ENCRYPTED:
+            return N_("encrypted by Windows (EFS)")
+        case GapKind.REPARSE_POINT:
+            return N_("content is elsewhere (reparse point)")
+        case GapKind.EXCLUDED:
+            return N_("left out by the profile")
+        case GapKind.YARA_TIMEOUT:
+            return N_("YARA ran out of time")
+        case GapKind.YARA_ERROR:
+            return N_("YARA failed")
+        case GapKind.HIVE_MISSING:
+            return N_("registry hive missing")
+        case GapKind.HIVE_DAMAGED:
+            return N_("registry hive damaged")
+        case GapKind.HIVE_DIRTY:
+            return N_("registry hive not written out")
+        case GapKind.WORKER_DIED:
+            return N_("examination crashed")
+        case GapKind.INTERRUPTED:
+            return N_("interrupted")
+        case GapKind.NOT_RESCUED:
+            return N_("not rescued")
+        case GapKind.INTERNAL:
+            return N_("internal error")
+        case _:
+            assert_never(kind)
+
+
+GAP_KINDS: Mapping[str, str] = {kind: _gap_words(kind) for kind in GapKind}
+
+
+def _state_words(state: StreamState) -> str:
+    match state:
+        case StreamState.READ:
+            return N_("read whole")
+        case StreamState.PARTIAL:
+            return N_("read in part")
+        case StreamState.NOT_DECODABLE:
+            return N_("cannot be decoded")
+        case StreamState.EFS_ENCRYPTED:
+            return N_("encrypted by Windows (EFS)")
+        case StreamState.REPARSE_POINT:
+            return N_("content is elsewhere (reparse point)")
+        case StreamState.SPARSE_SYSTEM:
+            return N_("sparse system stream, no content")
+        case StreamState.EXCLUDED:
+            return N_("left out by the profile")
+        case StreamState.KNOWN_GOOD:
+            return N_("read whole, on your list of good files")
+        case StreamState.TIMED_OUT:
+            return N_("read whole, YARA ran out of time")
+        case StreamState.WORKER_DIED:
+            return N_("examination crashed")
+        case StreamState.INTERRUPTED:
+            return N_("not reached: interrupted")
+        case _:
+            assert_never(state)
+
+
+STREAM_STATES: Mapping[str, str] = {state: _state_words(state) for state in StreamState}
 RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.RESCUED: N_("Rescued: copied, read back and compared"),
     RescueOutcome.DOUBTFUL: N_("Rescued, but the content does not look like its type"),
@@ -110,6 +163,13 @@ def headline(outcome: Outcome, families: Iterable[str]) -> str:
     if outcome is Outcome.INDICATORS_FOUND and names:
         return _("Indicators found: {families}").format(families=names)
     return say(outcome, OUTCOMES)
+
+
+def balanced(is_balanced: bool | None) -> str:
+    """Return whether a volume's ledger agrees with the independent counts."""
+    if is_balanced is None:
+        return _("not counted a second time")
+    return _("adds up") if is_balanced else _("DOES NOT ADD UP")
 
 
 def percent(part: int, whole: int) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from triage.model.finding import Finding, Severity
-from triage.model.gap import Gap
+from triage.model.gap import Gap, GapKind
 from triage.model.text import N_
 from triage.model.verdict import Outcome, Stage, Verdict
 from triage.verdict.stage import STAGE_NAMES, reached, stage_of
@@ -68,6 +68,10 @@ _INCONCLUSIVE = (
     N_("Nothing known was found, but part of the disk could not be examined: this is no all-clear. See the gaps."),
     N_("Do not put this computer back to use before the gaps are explained."),
 )
+_LEFT_OUT = (
+    N_("Nothing known was found in what the quick profile reads; most files were left out: this is no all-clear."),
+    N_("Run the full profile, which reads everything and rescues the documents, before this computer is used again."),
+)
 _NOTHING = (
     N_(
         "No known indicator was found, and nothing that matters was left unexamined. Variants not yet known "
@@ -85,9 +89,11 @@ def judge(findings: Sequence[Finding], gaps: Sequence[Gap]) -> Verdict:
         reasons = tuple(finding.id for finding in _by_weight(carrying)[:_REASONS_NAMED])
         advice = _UNSTAGED if stage is None else _ADVICE[stage]
         return _verdict(Outcome.INDICATORS_FOUND, stage, reasons, advice)
-    material = [gap.id for gap in gaps if gap.material]
+    material = [gap for gap in gaps if gap.material]
     if material:
-        return _verdict(Outcome.INCONCLUSIVE, None, tuple(material[:_REASONS_NAMED]), _INCONCLUSIVE)
+        advice = _LEFT_OUT if any(gap.kind is GapKind.EXCLUDED for gap in material) else _INCONCLUSIVE
+        reasons = tuple(gap.id for gap in material[:_REASONS_NAMED])
+        return _verdict(Outcome.INCONCLUSIVE, None, reasons, advice)
     return _verdict(Outcome.NO_KNOWN_INDICATORS, Stage.NONE, (), _NOTHING)
 
 

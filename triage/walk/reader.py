@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
+from triage.model.ledger import gap_of
 from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, ExtentReader
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.wof import ReadAt, WofDecoder
@@ -14,12 +15,6 @@ from triage.walk.streams import StreamPlan, WofContent
 
 WINDOW_BYTES = 16 << 20
 OVERLAP_BYTES = 1 << 20
-_UNREAD_GAPS = {
-    StreamState.EFS_ENCRYPTED: GapKind.EFS_ENCRYPTED,
-    StreamState.NOT_DECODABLE: GapKind.NOT_DECODABLE,
-    StreamState.REPARSE_POINT: GapKind.REPARSE_POINT,
-    StreamState.PARTIAL: GapKind.RUN_LIST,
-}
 
 
 class Window:
@@ -40,7 +35,8 @@ class Window:
 class StreamReader:
     """Owns one buffer and reads one stream at a time; each thread has its own.
 
-    After `windows` has ended, `bad_ranges`, `bytes_read` and `state` tell how the stream ended.
+    After `windows` has ended, `bad_ranges`, `bytes_read` and `state` tell how the stream ended; before, `bad_ranges`
+    are those met so far.
     """
 
     def __init__(self, window_bytes: int = WINDOW_BYTES, overlap_bytes: int = OVERLAP_BYTES) -> None:
@@ -65,9 +61,9 @@ class StreamReader:
 
     def gaps(self, plan: StreamPlan) -> list[Gap]:
         """Return what of the stream was not read, one gap a range."""
-        subject = plan.subject
-        if self.state in _UNREAD_GAPS and not self.bad_ranges:
-            kind, missing = _UNREAD_GAPS[self.state], subject.size_bytes - self.bytes_read
+        kind = gap_of(self.state)
+        if kind is not None and not self.bad_ranges:
+            missing = plan.subject.size_bytes - self.bytes_read
             return [Gap(kind=kind, detail=self.reason, where=place(plan), bytes=missing)]
         return [
             Gap(
@@ -91,6 +87,7 @@ class StreamReader:
 
     def _extents(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
         reader = ExtentReader(volume.source, plan.extents)
+        self.bad_ranges = reader.bad_ranges
         size = plan.subject.size_bytes
         last = plan.extents[-1]
         if last.volume_offset == MISSING:
@@ -155,6 +152,7 @@ class StreamReader:
         except (VolumeError, OSError) as error:
             self.state, self.reason = StreamState.NOT_DECODABLE, f"compressed by CompactOS (WOF): {error}"
             return
+        self.bad_ranges = decoder.bad_ranges
         for block in decoder.blocks(self._block_bytes):
             self._buffer[fresh : fresh + len(block)] = block
             view, offset = self._buffer[: fresh + len(block)], position - fresh
