@@ -1,13 +1,13 @@
 """Reading in disk order on a simulated hard disk: what each read costs is counted, so nothing has to wait for it.
 
 The disk gives 150 MB a second. Moving the heads costs a settling time, a way that grows with the square root of the
-distance, and half a turn at 7200 rpm; a gap that passes under the heads sooner than that is waited out (the usual model,
-as in Ruemmler and Wilkes, "An introduction to disk drive modeling", 1994).
+distance, and half a turn at 7200 rpm; a gap that passes under the heads sooner than that is waited out (the
+usual model, as in Ruemmler and Wilkes, "An introduction to disk drive modeling", 1994).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from triage.evidence.source import EvidenceSource
@@ -17,7 +17,7 @@ from triage.model.gap import Gap
 from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.discover import discover
 from triage.pipeline.survey import Surveyor
-from triage.walk.reader import StreamReader
+from triage.walk.reader import StreamReader, Window
 
 _BYTES_PER_SECOND = 150e6
 _SETTLE_SECONDS = 0.001
@@ -26,17 +26,21 @@ _HALF_TURN_SECONDS = 0.5 / 120
 
 
 class SimulatedDisk(EvidenceSource):
-    """A raw image that counts what its reads would cost on a hard disk of its size; `seconds` is the sum."""
+    """A raw image that counts what its reads would cost on a hard disk of its size."""
 
     def __init__(self, image: Path) -> None:
         super().__init__(image, EvidenceFormat.RAW, [(image, image.stat().st_size)], 512)
         self._heads_at = 0
-        self.seconds = 0.0
-        self.bytes = 0
+        self._seconds = 0.0
+        self._bytes = 0
 
-    def forget(self) -> None:
-        """Begin to count anew."""
-        self.seconds, self.bytes = 0.0, 0
+    def cost(self, streams: Iterable[Iterator[Window]]) -> float:
+        """Read streams; return what that cost as a multiple of a sequential read of the same bytes."""
+        self._seconds, self._bytes = 0.0, 0
+        for windows in streams:
+            for _ in windows:
+                pass
+        return self._seconds / (self._bytes / _BYTES_PER_SECOND)
 
     def read_into(self, offset_bytes: int, view: memoryview) -> int:
         """Fill `view`, and charge for it."""
@@ -51,18 +55,14 @@ class SimulatedDisk(EvidenceSource):
     def prefetch(self, offset_bytes: int, length_bytes: int) -> None:
         """Do nothing: what is read ahead is read in the same order."""
 
-    def sequential_seconds(self) -> float:
-        """Return what the bytes read would have cost in one piece."""
-        return self.bytes / _BYTES_PER_SECOND
-
     def _charge(self, offset_bytes: int, length_bytes: int) -> None:
         gap = offset_bytes - self._heads_at
         if gap != 0:
             way = _FULL_STROKE_SECONDS * (abs(gap) / self.size_bytes) ** 0.5
             move = _SETTLE_SECONDS + way + _HALF_TURN_SECONDS
-            self.seconds += min(move, gap / _BYTES_PER_SECOND) if gap > 0 else move
-        self.seconds += length_bytes / _BYTES_PER_SECOND
-        self.bytes += length_bytes
+            self._seconds += min(move, gap / _BYTES_PER_SECOND) if gap > 0 else move
+        self._seconds += length_bytes / _BYTES_PER_SECOND
+        self._bytes += length_bytes
         self._heads_at = offset_bytes + length_bytes
 
 
@@ -76,21 +76,18 @@ def cost_of_orders(image: Path) -> dict[str, float]:
             for index, one in enumerate(found)
             if one.ntfs is not None
         ]
-        orders = {
-            "disk order": list(Agenda(surveys, [disk], Done(), rescue=False).items()),
-            "disk order, users' documents first": list(Agenda(surveys, [disk], Done(), rescue=True).items()),
-        }
-        orders["directory order"] = sorted(orders["disk order"], key=lambda item: item.plan.subject.path)
-        return {name: _cost(disk, items) for name, items in orders.items()}
+        agenda = Agenda(surveys, [disk], Done(), rescue=False)
+        costs = {"disk order": _cost(disk, agenda.items())}
+        costs["disk order, users' documents first"] = _cost(disk, Agenda(surveys, [disk], Done(), rescue=True).items())
+        plans = [(one.ntfs, plan) for one in surveys for plan in one.streams.plans(one.streams.heads)]
+        by_path = sorted(plans, key=lambda planned: planned[1].subject.path)
+        costs["directory order"] = disk.cost(StreamReader().windows(ntfs, plan) for ntfs, plan in by_path)
+        return costs
 
 
 def _cost(disk: SimulatedDisk, items: Iterable[Item]) -> float:
-    disk.forget()
     reader = StreamReader()
-    for item in items:
-        for _ in reader.windows(item.survey.ntfs, item.plan):
-            pass
-    return disk.seconds / disk.sequential_seconds()
+    return disk.cost(reader.windows(item.survey.ntfs, item.plan, item.source) for item in items)
 
 
 def _unexpected(gap: Gap) -> None:

@@ -11,12 +11,14 @@ import numpy as np
 from triage.evidence.source import EvidenceSource
 from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.rescue import RescuedFile, RescueOutcome
+from triage.model.source import ByteSource
 from triage.pipeline.job import Token
+from triage.pipeline.pieces import LARGEST_IN_PIECES_BYTES, HeldPieces, Piece, passed_extents
 from triage.pipeline.survey import Survey
 from triage.rescue.namemap import shown_path
 from triage.rescue.selection import select
 from triage.volumes.mft_records import I64
-from triage.walk.order import first_offsets, reading_order
+from triage.walk.order import first_offsets, in_several_runs, reading_order
 from triage.walk.streams import StreamPlan
 
 UNSELECTED_TIER = 9
@@ -24,6 +26,7 @@ _BAD_CLUSTERS_ENTRY = 8  # $BadClus:$Bad is as long as the volume and never read
 _AHEAD_STREAMS = 64
 _AHEAD_BYTES = 24 << 20
 _AHEAD_EXTENTS = 8
+_MOST_IN_PIECES = 50_000  # of one volume: finding the pieces takes some 20 µs a stream
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +37,23 @@ class Item:
     token: Token
     plan: StreamPlan
     selected: bool
+    source: ByteSource
+
+    @property
+    def size_bytes(self) -> int:
+        """The stream's size."""
+        return self.plan.subject.size_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chunk:
+    """The streams of one tier of one volume in reading order, each with its place; and the pieces read on the way."""
+
+    tier: int
+    survey: Survey
+    heads: I64
+    offsets: I64
+    pieces: list[Piece]
 
 
 _TRIED_AGAIN = (RescueOutcome.FAILED, RescueOutcome.INTERRUPTED)
@@ -86,21 +106,20 @@ class Agenda:
         self._rescue = rescue
         self._rows = rows
         self._ahead_bytes = ahead_bytes
-        self._chunks: list[tuple[int, Survey, I64]] = []
+        self._is_whole = ahead_bytes >= LARGEST_IN_PIECES_BYTES
+        self._held = HeldPieces()
+        self._in_pieces: set[Token] = set()
+        self._chunks: list[_Chunk] = []
         self.streams = 0
         self.bytes = 0
         self.selected = 0
         for survey in surveys:
             self._add(survey)
-        self._chunks.sort(key=lambda chunk: (chunk[0], chunk[1].index))
+        self._chunks.sort(key=lambda chunk: (chunk.tier, chunk.survey.index))
 
     def _add(self, survey: Survey) -> None:
         heads = survey.streams.heads if self._rows is None else self._rows[survey.index]
         rows = survey.table.streams
-        geometry = survey.ntfs.geometry
-        mft_offset = geometry.mft_cluster * geometry.cluster_bytes
-        rows_on_disk = survey.streams.rows_on_disk(heads)
-        offsets = first_offsets(survey.table, rows_on_disk, mft_offset, geometry.cluster_bytes)
         tiers = np.full(len(heads), UNSELECTED_TIER, np.int64)
         if self._rescue:
             for number in np.flatnonzero(rows.owner[heads] >= FIRST_USER_ENTRY).tolist():
@@ -108,43 +127,90 @@ class Agenda:
                 tier = select(survey.streams.path(head), survey.streams.name(head), int(rows.size_bytes[head]))
                 if tier is not None:
                     tiers[number] = tier
-        order = reading_order(offsets, tiers)
         for tier in np.unique(tiers).tolist():
-            self._chunks.append((tier, survey, heads[order][tiers[order] == tier]))
+            self._chunks.append(self._chunk(tier, survey, heads[tiers == tier]))
         self.selected += int((tiers != UNSELECTED_TIER).sum())
         self.streams += len(heads)
         sizes = rows.size_bytes[heads[rows.owner[heads] != _BAD_CLUSTERS_ENTRY]]
-        self.bytes += int(np.minimum(sizes, geometry.volume_bytes).sum())  # a damaged size is no measure of progress
+        volume_bytes = survey.ntfs.geometry.volume_bytes
+        self.bytes += int(np.minimum(sizes, volume_bytes).sum())  # a damaged size is no measure of progress
+
+    def _chunk(self, tier: int, survey: Survey, heads: I64) -> _Chunk:
+        """Put streams in order along the disk: each at its only extent, a small fragmented one at its last."""
+        geometry = survey.ntfs.geometry
+        rows = survey.streams.rows_on_disk(heads)
+        mft_offset = geometry.mft_cluster * geometry.cluster_bytes
+        offsets = first_offsets(survey.table, rows, mft_offset, geometry.cluster_bytes)
+        fragmented = np.flatnonzero(in_several_runs(survey.table, rows))[:_MOST_IN_PIECES] if self._is_whole else ()
+        pieces: list[Piece] = []
+        for number in fragmented:
+            token = Token(survey.index, int(heads[number]))
+            plan = survey.streams.plan(token.row)
+            passed, last = passed_extents(plan.extents)
+            if not passed or self._done.has(plan.subject, selected=tier != UNSELECTED_TIER):
+                continue
+            offsets[number] = last.volume_offset
+            pieces += (Piece(survey.ntfs.source, survey.info, token, extent) for extent in passed)
+            self._in_pieces.add(token)
+        order = reading_order(offsets)
+        pieces.sort(key=lambda piece: piece.extent.volume_offset)
+        return _Chunk(tier=tier, survey=survey, heads=heads[order], offsets=offsets[order], pieces=pieces)
 
     def items(self, *, only: Set[Token] | None = None, leave_out: Set[Token] = frozenset()) -> Iterator[Item]:
         """Yield the streams that are still to be read, and have them read ahead."""
-        ahead: deque[Item] = deque()
+        ahead: deque[Item | Piece] = deque()
         ahead_bytes = 0
-        for item in self._all(only, leave_out):
-            ahead.append(item)
-            ahead_bytes += item.plan.subject.size_bytes
-            self._prefetch(item)
+        for coming in self._all(only, leave_out):
+            ahead.append(coming)
+            ahead_bytes += coming.size_bytes
+            self._prefetch(coming)
             while len(ahead) > _AHEAD_STREAMS or (ahead_bytes > _AHEAD_BYTES and ahead):
                 ready = ahead.popleft()
-                ahead_bytes -= ready.plan.subject.size_bytes
-                yield ready
-        yield from ahead
+                ahead_bytes -= ready.size_bytes
+                yield from self._ready(ready)
+        for ready in ahead:
+            yield from self._ready(ready)
 
-    def _all(self, only: Set[Token] | None, leave_out: Set[Token]) -> Iterator[Item]:
-        for tier, survey, heads in self._chunks:
-            selected = tier != UNSELECTED_TIER
-            wanted = heads if only is None else heads[np.isin(heads, _rows(only, survey))]
-            wanted = wanted[~np.isin(wanted, _rows(leave_out, survey))]
-            for head, plan in zip(wanted.tolist(), survey.streams.plans(wanted), strict=True):
+    def _ready(self, ready: Item | Piece) -> Iterator[Item]:
+        """Read a piece, or give a stream with what is held of it."""
+        if isinstance(ready, Piece):
+            self._held.take(ready)
+            return
+        ready.source = self._held.give(ready.token, ready.source)
+        yield ready
+
+    def _all(self, only: Set[Token] | None, leave_out: Set[Token]) -> Iterator[Item | Piece]:
+        for chunk in self._chunks:
+            survey, selected = chunk.survey, chunk.tier != UNSELECTED_TIER
+            wanted = ~np.isin(chunk.heads, _rows(leave_out, survey))
+            pieces = deque(piece for piece in chunk.pieces if only is None and piece.token not in leave_out)
+            if only is not None:
+                wanted &= np.isin(chunk.heads, _rows(only, survey))
+            heads, offsets = chunk.heads[wanted], chunk.offsets[wanted]
+            for head, offset, plan in zip(heads.data, offsets.data, survey.streams.plans(heads), strict=True):
+                while pieces and pieces[0].extent.volume_offset < offset:
+                    yield pieces.popleft()
                 if not self._done.has(plan.subject, selected=selected):
-                    yield Item(survey=survey, token=Token(survey.index, head), plan=plan, selected=selected)
+                    yield Item(
+                        survey=survey,
+                        token=Token(survey.index, head),
+                        plan=plan,
+                        selected=selected,
+                        source=survey.ntfs.source,
+                    )
 
-    def _prefetch(self, item: Item) -> None:
-        """Have the stream's first extents read ahead."""
-        source = self._sources[item.survey.info.evidence]
-        for extent in item.plan.extents[:_AHEAD_EXTENTS]:
+    def _prefetch(self, coming: Item | Piece) -> None:
+        """Have a piece read ahead, or a stream's first extents; of one in pieces what is not read before."""
+        if isinstance(coming, Piece):
+            info, extents = coming.info, [coming.extent]
+        else:
+            info, extents = coming.survey.info, coming.plan.extents[:_AHEAD_EXTENTS]
+            if coming.token in self._in_pieces:
+                extents = [passed_extents(coming.plan.extents)[1]]
+        source = self._sources[info.evidence]
+        for extent in extents:
             if extent.volume_offset >= 0:
-                start = item.survey.info.offset_bytes + extent.volume_offset
+                start = info.offset_bytes + extent.volume_offset
                 source.prefetch(start, min(extent.length_bytes, self._ahead_bytes))
 
 

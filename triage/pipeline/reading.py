@@ -112,7 +112,7 @@ class _Reader:
                 if item is None:
                     break
                 board.begin(self._number, item.token, streams=self._streams, done_bytes=self._bytes)
-                windows = self._reader.windows(item.survey.ntfs, item.plan)
+                windows = self._reader.windows(item.survey.ntfs, item.plan, item.source)
                 window = next(windows, None)
             self._say(item)
             with self._guard.at(partial(place, item.plan)):

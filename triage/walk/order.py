@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from triage.volumes.mft_records import I64
+from triage.volumes.mft_records import I64, Mask
 from triage.walk.mft import MftTable
 
 _LATE = np.int64(1) << 62
@@ -30,8 +30,17 @@ def first_offsets(table: MftTable, heads: I64, mft_offset: int, cluster_bytes: i
     return np.where(clusters_known, cluster * cluster_bytes, np.where(resident, in_mft, _LATE))
 
 
-def reading_order(offsets: I64, tiers: I64 | None = None) -> I64:
-    """Return the positions of the streams in reading order: by tier where given, then by first offset."""
-    if tiers is None:
-        return np.argsort(offsets, kind="stable")
-    return np.lexsort((offsets, tiers))
+def in_several_runs(table: MftTable, heads: I64) -> Mask:
+    """Tell which streams' run lists have a second run, whatever it is; for all streams at once."""
+    rows = table.streams
+    pairs = np.frombuffer(rows.pairs + bytes(32), dtype=np.uint8)
+    outside = rows.resident[heads] | (rows.pairs_length[heads] == 0)
+    start = np.where(outside, len(rows.pairs), rows.pairs_offset[heads])
+    header = pairs[start].astype(np.int64)
+    several: Mask = ~outside & (pairs[start + 1 + (header & 15) + (header >> 4)] != 0)
+    return several
+
+
+def reading_order(offsets: I64) -> I64:
+    """Return the positions of the streams in reading order: along the disk."""
+    return np.argsort(offsets, kind="stable")

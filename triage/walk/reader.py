@@ -8,6 +8,7 @@ from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.ledger import gap_of
+from triage.model.source import ByteSource
 from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, ExtentReader
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.wof import ReadAt, WofDecoder
@@ -47,8 +48,11 @@ class StreamReader:
         self.state = StreamState.READ
         self.reason = ""
 
-    def windows(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
-        """Yield the stream's windows in order; none for an empty stream or one that is not read."""
+    def windows(self, volume: NtfsVolume, plan: StreamPlan, source: ByteSource | None = None) -> Iterator[Window]:
+        """Yield the stream's windows in order; none for an empty stream or one that is not read.
+
+        `source` stands for the volume's bytes where some of them are at hand already.
+        """
         self.bad_ranges, self.bytes_read, self.reason = [], 0, plan.reason
         self.state = plan.unread or StreamState.READ
         if plan.unread is not None or plan.subject.size_bytes == 0:
@@ -57,7 +61,7 @@ class StreamReader:
             return self._decoded_wof(volume, plan, plan.wof)
         if plan.resident_offset is not None:
             return self._resident(volume, plan)
-        return self._decoded_by_tsk(volume, plan) if plan.through_tsk else self._extents(volume, plan)
+        return self._decoded_by_tsk(volume, plan) if plan.through_tsk else self._extents(source or volume.source, plan)
 
     def gaps(self, plan: StreamPlan) -> list[Gap]:
         """Return what of the stream was not read, one gap a range."""
@@ -85,8 +89,8 @@ class StreamReader:
         self.bytes_read = size
         yield Window(memoryview(value), 0, 0, is_last=True)
 
-    def _extents(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
-        reader = ExtentReader(volume.source, plan.extents)
+    def _extents(self, source: ByteSource, plan: StreamPlan) -> Iterator[Window]:
+        reader = ExtentReader(source, plan.extents)
         self.bad_ranges = reader.bad_ranges
         size = plan.subject.size_bytes
         last = plan.extents[-1]
