@@ -13,16 +13,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from tests.bench.disk_order import cost_of_orders
 from tests.bench.floor import Floor
 from tests.bench.live import LiveBench
 from tests.bench.measure import alternate, drop_caches, peak_memory, ratios, run
 from tests.bench.volumes import build_entries, build_files, mounted
 from triage.examiners.yara_rules import OWN_RULES
 
-MEASUREMENTS = ("enumeration", "cold", "warm", "live")
+MEASUREMENTS = ("enumeration", "scale", "cold", "warm", "disk-order", "live")
 T = TypeVar("T")
 FILES = 60_000
 FILES_BYTES = 4_800_000_000
@@ -57,6 +59,34 @@ class Bench:
         )
         print(f"(a) enumeration, 200,000 / 100,000 entries: {ratios(pairs)}")
 
+    def scale(self) -> None:
+        """(g) A million files: whether time is linear and memory bounded; and beside two other parsers."""
+        images = {count: self._folder / f"files-{count}.img" for count in (100_000, 1_000_000)}
+        one_directory = {count: self._folder / f"entries-{count}.img" for count in (100_000, 1_000_000)}
+        for count in images:
+            build_entries(images[count], 0, count, a_directory=1000)
+            build_entries(one_directory[count], count)
+        for name, pair in (("1,000 files a directory", images), ("one directory", one_directory)):
+            million, less = pair[1_000_000], pair[100_000]
+            pairs = alternate(self._runs, partial(self._enumerate, million), partial(self._enumerate, less))
+            print(f"(g) enumeration, 1,000,000 / 100,000 files, {name}: {ratios(pairs)}")
+            peak = peak_memory([sys.executable, "-m", "tests.bench.enumerate", million])
+            print(f"(g) its peak memory: {peak / 1e6:.0f} MB")
+        million = images[1_000_000]
+        pairs = alternate(self._runs, lambda: run(["fls", "-r", million]), lambda: self._enumerate(million))
+        print(f"(g) fls -r / enumeration, 1,000,000 files: {ratios(pairs)}")
+        mft = self._folder / "million.mft"
+        with mft.open("wb") as file:
+            subprocess.run(["icat", million, "0"], check=True, stdout=file)
+        pairs = alternate(
+            self._runs,
+            lambda: run([sys.executable, "-m", "tests.bench.parse_mft", mft]),
+            lambda: self._enumerate(million),
+        )
+        print(f"(g) the mft package, from the extracted $MFT / enumeration, 1,000,000 files: {ratios(pairs)}")
+        peak = self._on_case(peak_memory, "--no-rescue", image=million)
+        print(f"(g) whole job, 1,000,000 files, no rescue, peak memory: {peak / 1e6:.0f} MB")
+
     def cold(self) -> None:
         """(b) The whole job from a cold cache against the chain of tools that does the same."""
         build_files(self._image, self._files, self._files_bytes)
@@ -81,6 +111,12 @@ class Bench:
             peak = max(self._on_case(peak_memory, *options) for _ in range(2))
             print(f"(d) peak memory of all processes {' '.join(options)}: {peak / 1e6:.0f} MB")
 
+    def disk_order(self) -> None:
+        """(h) What reading costs on a simulated hard disk, as a multiple of a sequential read of the same bytes."""
+        build_files(self._image, self._files, self._files_bytes)
+        for order, cost in cost_of_orders(self._image).items():
+            print(f"(h) {order} / sequential, simulated disk: {cost:.2f}")
+
     def live(self) -> None:
         """(e) Power-on to ready of the live stick against a plain Debian live system, and (f) the image's size."""
         bench = LiveBench(self._folder)
@@ -98,9 +134,9 @@ class Bench:
         drop_caches()
         return self._run(*options)
 
-    def _on_case(self, measure: Callable[[Sequence[str | Path]], T], *options: str) -> T:
+    def _on_case(self, measure: Callable[[Sequence[str | Path]], T], *options: str, image: Path | None = None) -> T:
         shutil.rmtree(self._case, ignore_errors=True)
-        return measure([self._triage, "run", self._image, "--out", self._case, "--quiet", *options])
+        return measure([self._triage, "run", image or self._image, "--out", self._case, "--quiet", *options])
 
     def _remove_copies(self) -> None:
         """Remove what the pair before left, and wait until its inodes are free to use.
@@ -145,8 +181,8 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments.folder.absolute(), arguments.runs, arguments.files, arguments.bytes)
     for name in arguments.only or MEASUREMENTS:
-        measure = {"enumeration": bench.enumeration, "cold": bench.cold, "warm": bench.warm, "live": bench.live}
-        measure[name]()
+        measure = getattr(bench, name.replace("-", "_"))
+        measure()
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def make_ntfs(image: Path, size_bytes: int) -> None:
     subprocess.run(["mkntfs", "-F", "-Q", "-q", str(image)], check=True, capture_output=True)
 
 
-def build_entries(image: Path, in_one_directory: int, elsewhere: int = 0) -> None:
-    """Make a volume of empty files: so many in one directory, the rest a hundred a directory."""
+def build_entries(image: Path, in_one_directory: int, elsewhere: int = 0, *, a_directory: int = 100) -> None:
+    """Make a volume of empty files: so many in one directory, the rest a hundred (or so) a directory."""
     if image.exists():
         return
     make_ntfs(image, (256 << 20) + (in_one_directory + elsewhere) * 3072)
@@ -48,10 +48,10 @@ def build_entries(image: Path, in_one_directory: int, elsewhere: int = 0) -> Non
         (root / "one").mkdir()
         for number in range(in_one_directory):
             os.close(os.open(root / "one" / f"file{number:07d}.txt", os.O_CREAT | os.O_WRONLY))
-        for start in range(0, elsewhere, 100):
+        for start in range(0, elsewhere, a_directory):
             folder = root / "many" / f"{start:07d}"
             folder.mkdir(parents=True)
-            for number in range(start, min(start + 100, elsewhere)):
+            for number in range(start, min(start + a_directory, elsewhere)):
                 os.close(os.open(folder / f"file{number:07d}.txt", os.O_CREAT | os.O_WRONLY))
 
 
