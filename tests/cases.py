@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ from tests.lab.plan import TrueStream
 from triage.model.errors import ExitCode
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind
+from triage.model.profile import Profile
 from triage.model.report import CaseInfo, Report, Tool
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.pipeline.assemble import build_report, gather
@@ -91,20 +93,33 @@ def entries_by_path(volume: NtfsVolume) -> dict[str, int]:
     return {path: entry for entry, paths in paths_by_entry(volume).items() for path in paths}
 
 
-def run_case(evidence: Sequence[Path], folder: Path, *, sets: Sequence[Path] = (), rescue: bool = True) -> Case:
+def run_case(
+    evidence: Sequence[Path],
+    folder: Path,
+    *,
+    sets: Sequence[Path] = (),
+    rescue: bool = True,
+    profile: Profile = Profile.FULL,
+    observer: Observer | None = None,
+) -> Case:
     """Run everything from evidence to seal, with the worker in a process of its own and the evidence hashed."""
-    job = _job(evidence, folder, sets, rescue_to=str(folder / RESCUE_FOLDER) if rescue else None)
+    rescue_to = str(folder / RESCUE_FOLDER) if rescue and profile is Profile.FULL else None
+    job = msgspec.structs.replace(_job(evidence, folder, sets, rescue_to=rescue_to), profile=profile)
     options = Options(job=job, case_id="test", hash_evidence=True)
-    result = supervise(options, SigningKey.generate(), Observer(), lambda: False)
+    result = supervise(options, SigningKey.generate(), observer or Observer(), lambda: False)
     report = load_report(folder / "report.json")
     assert report == result.report
     return _case(folder, report, result.exit_code)
 
 
-def examine_here(evidence: Path, folder: Path) -> Case:
-    """Examine and judge without rescue, seal and second process: for the many runs of a test that does damage."""
+def examine_here(evidence: Path, folder: Path, **options: object) -> Case:
+    """Examine and judge without rescue, seal and second process: for the many runs of a test that does damage.
+
+    `options` are those of the job that differ from the usual ones.
+    """
     folder.mkdir()
-    examine(_job([evidence], folder, (), rescue_to=None), Board.create())
+    job = msgspec.structs.replace(_job([evidence], folder, (), rescue_to=None), **options)
+    examine(job, Board.create())
     tool = Tool(name="triage", version="test", indicator_sets=())
     info = CaseInfo(id="test", examiner="", notes="", started_utc=_MOMENT, finished_utc=_MOMENT, interrupted=False)
     gathered = gather(folder / JOURNAL_NAME)

@@ -106,7 +106,7 @@ def test_an_interrupted_case_is_sealed_and_resumes_to_the_same(
     assert triage("verify", case).code == 0
     log = (case / "case.log").read_text().splitlines()
     assert [line.split(" ")[1].rstrip(",") for line in log] == [
-        "started", "sealed", "removed", "removed", "removed", "resumed", "sealed",
+        "started", "first", "sealed", "removed", "removed", "removed", "resumed", "first", "sealed",
     ]  # fmt: skip
     assert " sealed anew with key " in log[-1]
     assert not (case / ".reserved-for-the-seal").exists()

@@ -24,22 +24,23 @@ from triage.volumes.mft_records import I64, Mask
 SAMPLE_STREAMS = 500
 """How many headers are read at most of users' files, and as many again of files whose name says "encrypted"."""
 
-PROGRAM_EXTENSIONS = frozenset("exe com scr pif cpl bat cmd vbs vbe js jse wsf hta ps1".split())  # noqa: SIM905
+PROGRAM_EXTENSIONS = ("exe", "com", "scr", "pif", "cpl", "bat", "cmd", "vbs", "vbe", "js", "jse", "wsf", "hta", "ps1")
 _HOME = r"(?:users|documents and settings)/[^/]+"
+_SETTINGS = "appdata|local settings|application data"
 PLACES: dict[str, str] = {
     "the root": r"",
     "Windows": r"(?:windows|winnt)",
     "System32 and SysWOW64": r"(?:windows|winnt)/(?:system|system32|syswow64)",
     "temporary folders": r"(?:(?:windows|winnt)/)?te?mp(?:/.*)?",
     "ProgramData and Intel": r"(?:programdata|intel)(?:/.*)?",
-    "a user's home, AppData and start menu": rf"{_HOME}(?:/(?:appdata|local settings|application data|start menu)/.*)?",
+    "a user's home, AppData and start menu": rf"{_HOME}(?:/(?:{_SETTINGS}|start menu)(?:/.*)?)?",
     "Desktop and Downloads": rf"{_HOME}/(?:desktop|downloads|桌面|下载)(?:/.*)?",
     "Public": r"users/public(?:/.*)?",
     "recycle bins": r"(?:\$recycle\.bin|recycler|recycled)(?:/.*)?",
     "work directories": rf"(?:.*/)?{SHAPE.pattern}(?:/.*)?",
 }
 """Where programs are read, as patterns for a folder's whole path in lower case; subfolders only where it says so."""
-_USERS = re.compile(_HOME + r"/(?!appdata|local settings|application data)[^/]+(?:/.*)?")
+_USERS = re.compile(rf"{_HOME}/(?!{_SETTINGS})[^/]+(?:/.*)?")
 _PLACES = re.compile("|".join(f"(?:{pattern})" for pattern in PLACES.values()))
 _CONFIG = re.compile(r"[^/]+/system32/config")
 

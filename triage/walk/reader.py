@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 
 from triage.model.entry import StreamForm, StreamState
@@ -41,7 +42,7 @@ class StreamReader:
     """
 
     def __init__(self, window_bytes: int = WINDOW_BYTES, overlap_bytes: int = OVERLAP_BYTES) -> None:
-        self._buffer = memoryview(bytearray(window_bytes))
+        self._buffer = memoryview(mmap.mmap(-1, window_bytes))  # pages are only taken where something is read
         self._overlap_bytes = overlap_bytes
         self.bad_ranges: list[BadRange] = []
         self.bytes_read = 0

@@ -1,0 +1,235 @@
+"""The quick profile: reads what its tables say, lists the rest as excluded, and never reads like a full run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cases import Case, entries_by_path, examine_here, run_case
+from tests.command import Hook, here, report_of, said_in, triage
+from tests.conftest import LabDisk
+from tests.lab import wncry
+from tests.lab.mounts import mount_for_writing
+from tests.lab.plan import Kind
+from tests.lab.volume import make_volume
+from tests.test_docs import method, rows_of
+from tests.test_interrupt import stopped_by
+from triage.demo import unpack_demo
+from triage.evidence.open import open_evidence
+from triage.model.entry import StreamState
+from triage.model.errors import ExitCode
+from triage.model.finding import FindingKind, Severity
+from triage.model.gap import GapKind
+from triage.model.profile import Profile
+from triage.model.verdict import Outcome, Stage
+from triage.pipeline import quick
+from triage.pipeline.job import Job, Token
+from triage.pipeline.ledger import HEADER_BYTES
+from triage.report.verify import verify_case
+from triage.volumes.ntfs import NtfsVolume
+from triage.walk.mft import read_mft
+from triage.walk.paths import Paths
+from triage.walk.streams import Streams
+
+_INFECTED = [stage for stage in Stage if stage is not Stage.NONE]
+_SAMPLE = 20
+_DOCUMENTS = "Users/bob/Documents"
+_LONG = b"\x90" * (3 * HEADER_BYTES)
+_PROGRAMS_IN_PLACE = (
+    "setup.exe", "Windows/explorer.exe", "Windows/System32/cmd.exe", "Windows/Temp/deep/down/a.scr",
+    "ProgramData/maker/tool.bat", "Users/bob/Desktop/game.EXE", "Users/bob/AppData/Roaming/x/y.vbs",
+    "$Recycle.Bin/S-1-5-21/gone.com", "elsewhere/abcdefghij123/odd.exe", "Users/bob/run.exe",
+)  # fmt: skip
+_NOT_IN_PLACE = (
+    "Windows/System32/drivers/etc/c.exe", "Windows/System32/kernel.dll", "Program Files/app/app.exe",
+    "Windows/servicing/more.exe", "Users/bob/Music/player.exe",
+)  # fmt: skip
+
+
+def _case(image: Path, folder: Path, **options: object) -> Case:
+    return examine_here(image, folder, profile=Profile.QUICK, **options)
+
+
+def _states(case: Case) -> dict[str, StreamState]:
+    return {one.path: one.state for one in case.streams if not one.stream}
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory, lab_disk: LabDisk) -> Path:
+    """A volume with programs in and out of their places, many documents in some folders, and a disguised program."""
+    del lab_disk  # skips where a volume cannot be made
+    image = tmp_path_factory.mktemp("quick") / "volume.img"
+    make_volume(image, size_bytes=64 << 20, cluster_bytes=4096, offset_bytes=0, label="quick")
+    with mount_for_writing(image) as root:
+        files = dict.fromkeys((*_PROGRAMS_IN_PLACE, *_NOT_IN_PLACE), b"MZ" + _LONG)
+        files |= {f"{_DOCUMENTS}/d{number % 7}/f{number:03}.docx": b"PK\x03\x04" + _LONG for number in range(100)}
+        files |= {f"{_DOCUMENTS}/lost/l{number:03}.docx.WNCRY": _encrypted() for number in range(30)}
+        files |= {f"{_DOCUMENTS}/short/s{number}.txt": b"short" for number in range(3)}
+        for path, content in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
+    return image
+
+
+def _row_of(image: Path, path: str) -> int:
+    """Return the row of a file's unnamed stream in the enumeration."""
+    with open_evidence(str(image)) as source:
+        ntfs = NtfsVolume(source, "v1")
+        table = read_mft(ntfs)
+        head = Streams(ntfs, table, Paths(table)).unnamed_head(entries_by_path(ntfs)[path])
+    assert head is not None
+    return head
+
+
+def _encrypted() -> bytes:
+    return wncry.header(len(_LONG)) + _LONG
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the sample small."""
+    monkeypatch.setattr(quick, "SAMPLE_STREAMS", _SAMPLE)
+
+
+@pytest.mark.parametrize("stage", _INFECTED)
+def test_every_stage_is_found_from_names_hives_and_programs_alone(
+    lab_disk: LabDisk, tmp_path: Path, stage: Stage
+) -> None:
+    disk = lab_disk(stage)
+    case = run_case([disk.image], tmp_path / "case", sets=[disk.indicators], profile=Profile.QUICK)
+    assert (case.report.verdict.outcome, case.report.verdict.stage) == (Outcome.INDICATORS_FOUND, stage)
+    assert case.exit_code is ExitCode.INDICATORS_FOUND
+    assert case.report.case.profile is Profile.QUICK
+    assert case.report.rescue is None
+    by_digest = {one.where.path for one in case.findings(FindingKind.DIGEST)}
+    assert by_digest == {one.path for one in disk.of_kind(Kind.STAND_IN)}
+    assert verify_case(case.folder).ok
+
+
+def test_a_healthy_disk_is_inconclusive_and_all_that_was_left_out_is_listed(lab_disk: LabDisk, tmp_path: Path) -> None:
+    disk = lab_disk(Stage.NONE)
+    case = run_case([disk.image], tmp_path / "case", profile=Profile.QUICK)
+    assert (case.report.verdict.outcome, case.exit_code) == (Outcome.INCONCLUSIVE, ExitCode.INCONCLUSIVE)
+    assert any("Run the full profile" in one for one in case.report.verdict.advice)
+    (row,) = case.report.coverage.ledger
+    assert row.balanced is True
+    (gap,) = case.report.gaps
+    assert (gap.kind, gap.material, gap.where.volume) == (GapKind.EXCLUDED, True, "v1")
+    assert gap.detail.startswith(f"{row.streams_by_state['excluded']} streams")
+    assert gap.bytes == row.bytes_by_state["excluded"]
+    folders = [json.loads(line) for line in (case.folder / "excluded.jsonl").read_text().splitlines()]
+    assert sum(one["streams"] for one in folders) == row.streams_by_state["excluded"]
+    assert sum(one["bytes"] for one in folders) == gap.bytes
+    listed = {one["folder"]: one["streams"] for one in folders}
+    read = {(one.path, one.stream) for one in case.streams if one.state is not StreamState.EXCLUDED}
+    whole = run_case([disk.image], tmp_path / "full", rescue=False)
+    left_out = [one.path for one in whole.streams if (one.path, one.stream) not in read]
+    assert listed == Counter(path.rpartition("/")[0] for path in left_out)
+    assert (whole.folder / "excluded.jsonl").read_text() == ""
+
+
+def test_a_quick_run_never_reads_like_a_full_one(lab_disk: LabDisk, tmp_path: Path) -> None:
+    ran = triage("run", lab_disk(Stage.NONE).image, "--out", tmp_path / "case", "--profile", "quick")
+    assert ran.code == 3
+    assert "QUICK PROFILE: " in ran.out
+    assert "Rescued: nothing, the quick profile copies no files" in ran.out
+    said_in(tmp_path / "case", ["QUICK PROFILE: ", "The quick profile copies no files.", "left out by the profile"])
+
+
+def test_programs_are_read_in_their_places_and_nowhere_else(volume: Path, tmp_path: Path, few: None) -> None:
+    states = _states(_case(volume, tmp_path / "case"))
+    assert {path: states.get(path) for path in _PROGRAMS_IN_PLACE} == dict.fromkeys(
+        _PROGRAMS_IN_PLACE, StreamState.READ
+    )
+    assert set(_NOT_IN_PLACE) & set(states) <= {"Users/bob/Music/player.exe"}  # may be sampled
+
+
+def test_a_sampled_file_that_is_a_program_is_read_whole_whatever_its_name(volume: Path, tmp_path: Path) -> None:
+    """Here the sample holds every user's file."""
+    case = _case(volume, tmp_path / "case")
+    assert _states(case)["Users/bob/Music/player.exe"] is StreamState.READ
+    (one,) = [one for one in case.streams if one.path == "Users/bob/Music/player.exe"]
+    assert one.sha256 != ""
+
+
+def test_headers_are_sampled_over_all_folders_and_only_they_are_read(volume: Path, tmp_path: Path, few: None) -> None:
+    case = _case(volume, tmp_path / "case")
+    sampled = [one for one in case.streams if one.path.startswith(_DOCUMENTS) and one.state is StreamState.EXCLUDED]
+    assert {one.bytes_read for one in sampled} == {HEADER_BYTES}
+    documents = [one.path for one in sampled if one.path.endswith(".docx")]
+    assert len(documents) <= _SAMPLE
+    assert {path.rpartition("/")[0] for path in documents} == {f"{_DOCUMENTS}/d{number}" for number in range(7)}
+    again = _case(volume, tmp_path / "again")
+    assert {(one.path, one.state) for one in again.streams} == {(one.path, one.state) for one in case.streams}
+
+
+def test_a_file_no_longer_than_its_header_is_read_whole(volume: Path, tmp_path: Path) -> None:
+    states = _states(_case(volume, tmp_path / "case"))
+    assert {states[f"{_DOCUMENTS}/short/s{number}.txt"] for number in range(3)} == {StreamState.READ}
+
+
+def test_encrypted_files_are_told_by_header_and_beyond_the_sample_by_name(
+    volume: Path, tmp_path: Path, few: None
+) -> None:
+    case = _case(volume, tmp_path / "case")
+    by_header = {one.where.path for one in case.findings(FindingKind.ENCRYPTED_FILE) if one.severity is Severity.HIGH}
+    assert len(by_header) == _SAMPLE
+    lost = {f"{_DOCUMENTS}/lost/l{number:03}.docx.WNCRY" for number in range(30)}
+    told = {one.where.path for one in case.report.findings if one.where.path in lost}
+    assert told == lost
+    assert case.report.verdict.stage is Stage.ENCRYPTING
+    (row,) = case.report.coverage.ledger
+    assert row.balanced is True
+
+
+def test_a_header_that_kills_the_worker_is_left_out(volume: Path, tmp_path: Path) -> None:
+    path = f"{_DOCUMENTS}/d3/f003.docx"
+    case = _case(volume, tmp_path / "case", skip=(Token(0, _row_of(volume, path)),))
+    assert _states(case)[path] is StreamState.WORKER_DIED
+    assert [gap.where.path for gap in case.gaps(GapKind.WORKER_DIED)] == [path]
+    (row,) = case.report.coverage.ledger
+    assert row.balanced is True
+
+
+def test_a_resumed_run_keeps_its_profile(tmp_path: Path) -> None:
+    image, case = unpack_demo(tmp_path), tmp_path / "case"
+    hook = Hook(folder=tmp_path, act="wait", at=5)
+    stopped_by(2, "run", image, "--out", case, "--profile", "quick", "--quiet", hook=hook)
+    assert report_of(case).coverage.streams_by_state["interrupted"] > 0
+    refused = here("run", "--resume", case, "--profile", "full")
+    assert (refused.code, refused.error_line.startswith("--profile cannot be given with --resume")) == (2, True)
+    assert triage("run", "--resume", case).code == 10
+    report = report_of(case)
+    assert report.case.profile is Profile.QUICK
+    assert "interrupted" not in report.coverage.streams_by_state
+    assert report.coverage.ledger[0].balanced is True
+    undisturbed = tmp_path / "undisturbed"
+    assert triage("run", image, "--out", undisturbed, "--profile", "quick").code == 10
+    assert report.coverage == report_of(undisturbed).coverage
+    assert (case / "excluded.jsonl").read_text() == (undisturbed / "excluded.jsonl").read_text()
+
+
+def test_a_rescue_cannot_be_asked_of_the_quick_profile(tmp_path: Path) -> None:
+    image = tmp_path / "x.img"
+    ran = here("run", image, "--out", tmp_path / "case", "--profile", "quick", "--rescue-to", tmp_path / "saved")
+    assert ran.code == 2
+    assert ran.error_line.startswith("--profile quick rescues no files")
+    assert not (tmp_path / "case").exists()
+
+
+def test_full_is_the_default() -> None:
+    assert Job(evidence=(), case_folder="", rescue_to=None).profile is Profile.FULL
+
+
+def test_the_places_and_programs_of_the_page_are_those_of_the_code() -> None:
+    rows = rows_of(method(), "Place", "Subfolders too")
+    below = {"yes": True, "no": False, "all but the home": True}
+    assert {place: below[said] for place, said in rows} == {
+        place: "/.*" in pattern for place, pattern in quick.PLACES.items()
+    }
+    assert f"({' '.join(quick.PROGRAM_EXTENSIONS)})" in method().replace("\n", " ")
+    assert f"up to {quick.SAMPLE_STREAMS} users' files" in method()
+    assert f"first {HEADER_BYTES} bytes" in method()
