@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import CaseInfo, Report, Tool
 from triage.model.rescue import RescueOutcome
 from triage.model.verdict import Outcome
-from triage.pipeline.assemble import Gathered, build_report, gather, stream_digests
+from triage.pipeline.assemble import Gathered, build_report, gather, read_ranges, stream_digests
 from triage.pipeline.case_folder import MANIFEST_FOLDER, CaseFolder, now_utc
 from triage.pipeline.job import Job
 from triage.pipeline.journal import GapRecord, JournalWriter, RescueRecord
 from triage.pipeline.watch import Ending
 from triage.report.case import write_case
+from triage.report.durable import durable_text
+from triage.report.read_map import blocks_of, has_unreadable, map_name, write_map
 from triage.report.seal import Seal, SigningKey, seal_case
 from triage.rescue.bag import copy_manifests, write_bag
 from triage.rescue.vault import Vault
@@ -50,8 +52,22 @@ def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending,
     report = _report(gathered, job, evidence, ending)
     case.log(f"sealed{_anew(gathered)} with key {key.fingerprint}: {report.verdict.outcome.value}")
     write_case(case.path, report, stream_digests(case.journal), key.fingerprint)
+    _write_maps(case, report, gathered.unreadable)
     seal = seal_case(case.path, key, report.case.id)
     return Result(report=report, seal=seal, folder=case.path, exit_code=exit_code(report))
+
+
+def _write_maps(case: CaseFolder, report: Report, unreadable: Set[int]) -> None:
+    """Write the map of each piece of evidence of which something was unreadable; remove that of an earlier session."""
+    for number, evidence in enumerate(report.evidence):
+        path = case.path / map_name(number)
+        ranges = read_ranges(case.journal, number) if number in unreadable else ()
+        blocks = list(blocks_of(ranges, evidence.size_bytes))
+        if has_unreadable(blocks):
+            with durable_text(path) as out:
+                write_map(report.tool, evidence, blocks, out)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def exit_code(report: Report) -> ExitCode:

@@ -23,6 +23,7 @@ from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
+from triage.model.read_map import ReadRange
 from triage.model.report import Reconciliation
 from triage.model.rescue import RescuedFile
 from triage.model.text import _
@@ -104,6 +105,23 @@ class StreamRecord(Struct, frozen=True, array_like=True, tag="stream"):
     dropped: int = 0
 
 
+class DeferredRecord(Struct, frozen=True, array_like=True, tag="deferred"):
+    """A stream of which parts could not be read, and the gaps of that: it is tried once more when all else is read.
+
+    It counts only where no `StreamRecord` follows, because the run ended before; a resumed run reads the stream again.
+    """
+
+    stream: StreamRecord
+    gaps: tuple[Gap, ...]
+
+
+class ReadRecord(Struct, frozen=True, array_like=True, tag="read"):
+    """Ranges of one piece of evidence (its number) that were read or could not be."""
+
+    evidence: int
+    ranges: tuple[ReadRange, ...]
+
+
 class RescueRecord(Struct, frozen=True, array_like=True, tag="rescue"):
     """What became of one user's file."""
 
@@ -119,6 +137,8 @@ Record = (
     | FindingRecord
     | GapRecord
     | StreamRecord
+    | DeferredRecord
+    | ReadRecord
     | RescueRecord
 )
 

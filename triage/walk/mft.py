@@ -159,6 +159,7 @@ class _Collector:
     def __init__(self, volume: NtfsVolume) -> None:
         self._volume = volume
         self._gaps: list[Gap] = []
+        self._firsts: list[int] = []
         self._entries: list[Entries] = []
         self._names: list[NameColumns] = []
         self._streams: list[StreamColumns] = []
@@ -167,7 +168,8 @@ class _Collector:
         self._pairs = bytearray()
 
     def add_block(self, first_entry: int, block: bytearray, bad_ranges: list[BadRange]) -> None:
-        """Add the records of one block."""
+        """Add the records of one block; blocks may come in any order."""
+        self._firsts.append(first_entry)
         record_bytes = self._volume.geometry.record_bytes
         records, attributes = parse_records(block, record_bytes, first_entry)
         for bad in bad_ranges:
@@ -265,13 +267,14 @@ class _Collector:
 
     def finish(self) -> MftTable:
         """Join the blocks' columns and order names and streams by their owners."""
-        entries = _join(self._entries)
+        in_order = np.argsort(self._firsts)
+        entries = _join(self._entries, in_order)
         _give_to_base(entries)
         count = len(entries.in_use)
-        names = _join(self._names)
+        names = _join(self._names, in_order)
         names = _take(names, _belongs(names, entries))
         names = _take(names, np.lexsort((names.namespace == DOS_NAMESPACE, names.owner)))
-        streams = _join(self._streams)
+        streams = _join(self._streams, in_order)
         streams = _take(streams, _belongs(streams, entries))
         streams = _take(streams, np.lexsort((streams.start_vcn, streams.owner)))
         return MftTable(
@@ -371,10 +374,10 @@ def _u64(flat: U8, offsets: I64) -> U64:
 _Columns = TypeVar("_Columns", Entries, NameColumns, StreamColumns)
 
 
-def _join(parts: list[_Columns]) -> _Columns:
-    """Join the columns of all blocks."""
+def _join(parts: list[_Columns], in_order: I64) -> _Columns:
+    """Join the columns of all blocks, so ordered."""
     kind = type(parts[0])
-    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__})
+    return kind(**{name: np.concatenate([getattr(parts[at], name) for at in in_order]) for name in kind.__slots__})
 
 
 def _take(columns: _Columns, chosen: Mask | I64) -> _Columns:
