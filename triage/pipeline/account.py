@@ -35,7 +35,8 @@ class Account:
 
     def book(self, journal: JournalWriter) -> None:
         """Enter it for good: this is the stream's one record."""
-        self._tell(journal)
+        for finding in self.findings:
+            journal.add(FindingRecord(finding))
         for gap in self.gaps:
             journal.add(GapRecord(gap))
         self.settle()
@@ -43,10 +44,10 @@ class Account:
 
     def put_off(self, journal: JournalWriter) -> None:
         """Enter it for the time being, so that nothing is lost whatever becomes of the run."""
-        self._tell(journal)
         if self.copy is not None:
             self.copy.suspend()
-        journal.add(DeferredRecord(self.record, tuple(self.gaps)))
+        journal.add(DeferredRecord(self.record, tuple(self.findings), tuple(self.gaps)))
+        journal.flush()
 
     def settle(self) -> None:
         """Settle the rescue of its file."""
@@ -69,7 +70,3 @@ class Account:
         """Forget it: another reading of the stream gave more."""
         if self.copy is not None:
             self.copy.drop()
-
-    def _tell(self, journal: JournalWriter) -> None:
-        for finding in self.findings:
-            journal.add(FindingRecord(finding))

@@ -84,6 +84,10 @@ class Gathered:
     deferred: dict[StreamKey, DeferredRecord] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
 
+    def find(self, finding: Finding) -> None:
+        """Take in a finding."""
+        self.findings.setdefault((finding.where, finding.kind, finding.set, finding.indicator), finding)
+
     def count(self, stream: StreamRecord) -> None:
         """Count the one record of a stream."""
         self.streams[stream.state] += 1
@@ -112,8 +116,7 @@ def gather(journal: Path) -> Gathered:
             case RescueRecord(file):
                 gathered.rescued[file.volume, file.mft_entry, file.path] = file
             case FindingRecord(finding):
-                key = (finding.where, finding.kind, finding.set, finding.indicator)
-                gathered.findings[key] = finding
+                gathered.find(finding)
             case GapRecord(gap):
                 gathered.gaps[gap] = None
             case VolumeRecord(volume):
@@ -130,6 +133,8 @@ def gather(journal: Path) -> Gathered:
                 gathered.sessions.append(record)
     for one in gathered.deferred.values():
         gathered.count(one.stream)
+        for finding in one.findings:
+            gathered.find(finding)
         gathered.gaps |= dict.fromkeys(one.gaps)
     return gathered
 

@@ -45,7 +45,7 @@ class Result(Struct, frozen=True, kw_only=True):
 def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending, key: SigningKey) -> Result:
     """Close the bag, write the report, seal the case."""
     case.release()
-    _note_evidence(case, evidence)
+    _note_evidence(case, evidence, ending)
     if job.rescue_to is not None:
         _close_bag(case, Path(job.rescue_to), ending)
     gathered = gather(case.journal)
@@ -119,9 +119,12 @@ def _anew(gathered: Gathered) -> str:
     return " anew" if len(gathered.sessions) > 1 else ""
 
 
-def _note_evidence(case: CaseFolder, evidence: Iterable[Evidence]) -> None:
-    """Note in journal and log what the write proofs say against the evidence; it outlasts a resumed session."""
-    gaps = [gap for one in evidence for gap in _evidence_gaps(one)]
+def _note_evidence(case: CaseFolder, evidence: Iterable[Evidence], ending: Ending) -> None:
+    """Note in journal and log what the write proofs say against the evidence; it outlasts a resumed session.
+
+    Evidence that was lost ends the run, which says so; when it is back, a resumed one compares it again.
+    """
+    gaps = [gap for one in evidence if not (ending.fatal and _is_gone(one)) for gap in _evidence_gaps(one)]
     journal = JournalWriter(case.journal)
     for gap in gaps:
         journal.add(GapRecord(gap))
@@ -138,7 +141,14 @@ def _evidence_gaps(evidence: Evidence) -> Iterator[Gap]:
         detail = f"{evidence.path}: no SHA-256, it cannot be read at or behind byte {unreadable}"
         yield Gap(kind=GapKind.READ_ERROR, detail=detail, where=Where(offset_bytes=unreadable))
     if proof.unchanged is False:
-        yield Gap(kind=GapKind.EVIDENCE_CHANGED, detail=f"{evidence.path}: was written to during the run")
+        how = "is gone and cannot be compared" if _is_gone(evidence) else "was written to during the run"
+        yield Gap(kind=GapKind.EVIDENCE_CHANGED, detail=f"{evidence.path}: {how}")
+
+
+def _is_gone(evidence: Evidence) -> bool:
+    """Say whether nothing could be learnt of the evidence after the run: a disk that was unplugged."""
+    after = None if evidence.write_proof is None else evidence.write_proof.after
+    return after is not None and all(fact is None for fact in after.values())
 
 
 def _close_bag(case: CaseFolder, destination: Path, ending: Ending) -> None:

@@ -106,12 +106,13 @@ class StreamRecord(Struct, frozen=True, array_like=True, tag="stream"):
 
 
 class DeferredRecord(Struct, frozen=True, array_like=True, tag="deferred"):
-    """A stream of which parts could not be read, and the gaps of that: it is tried once more when all else is read.
+    """What came of a stream of which parts could not be read: it is tried once more when all else is read.
 
     It counts only where no `StreamRecord` follows, because the run ended before; a resumed run reads the stream again.
     """
 
     stream: StreamRecord
+    findings: tuple[Finding, ...]
     gaps: tuple[Gap, ...]
 
 

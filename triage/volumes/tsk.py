@@ -15,6 +15,7 @@ from triage.model.errors import EvidenceLostError, VolumeError
 from triage.model.source import ByteSource
 
 _TSK_DATA = 0x80
+_TSK_ERRORS = (OSError, RuntimeError)  # its own, and what it makes of an error of the source
 
 
 class _Image(pytsk3.Img_Info):
@@ -23,14 +24,18 @@ class _Image(pytsk3.Img_Info):
     def __init__(self, source: ByteSource) -> None:
         self._source = source
         self.unreadable = False
+        self.lost: EvidenceLostError | None = None
         super().__init__(url="", type=pytsk3.TSK_IMG_TYPE_EXTERNAL)
 
     def read(self, offset: int, length: int, /) -> bytes:
         try:
             return self._source.read(offset, length)
-        except (OSError, EvidenceLostError) as error:
+        except OSError:
             self.unreadable = True
-            raise OSError(f"{error}") from error
+            raise
+        except EvidenceLostError as error:
+            self.unreadable, self.lost = True, error
+            raise OSError(error.message) from error
 
     def get_size(self) -> int:
         return self._source.size_bytes
@@ -64,16 +69,21 @@ class TskVolume:
     def mft_blocks(self, block_bytes: int) -> Iterator[bytes]:
         """Yield the content of `$MFT`, unreadable sectors as `UNREADABLE_SECTOR`; `VolumeError` where TSK cannot.
 
-        TSK keeps what it has read, so this one has a handle of its own.
+        TSK keeps what it has read, so this one has a handle of its own. `EvidenceLostError` passes.
         """
         image = _Image(BlankingSource(self._source))
-        yield from _blocks(lambda: _opened(image), 0, "", block_bytes)
+        try:
+            yield from _blocks(lambda: _opened(image), 0, "", block_bytes)
+        except VolumeError as error:
+            if image.lost is not None:
+                raise image.lost from error
+            raise
 
 
 def _opened(image: _Image) -> pytsk3.FS_Info:
     try:
         return pytsk3.FS_Info(image, 0, pytsk3.TSK_FS_TYPE_NTFS)
-    except OSError as error:
+    except _TSK_ERRORS as error:
         raise VolumeError(f"The Sleuth Kit cannot open this NTFS: {_one_line(error)}") from error
 
 
@@ -92,7 +102,7 @@ def _blocks(
                 raise VolumeError(f"The Sleuth Kit stops at byte {offset} of {attribute.size}")
             yield block
             offset += len(block)
-    except OSError as error:
+    except _TSK_ERRORS as error:
         raise VolumeError(f"The Sleuth Kit: {_one_line(error)}") from error
 
 
@@ -107,5 +117,5 @@ def _find_data(file: pytsk3.File, stream: str) -> pytsk3._AttributeInfo:
     raise VolumeError(f"The Sleuth Kit does not see the stream {stream!r}")
 
 
-def _one_line(error: OSError) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -130,12 +130,22 @@ class StreamRows(StreamColumns):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeList:
+    """An allocated entry's `$ATTRIBUTE_LIST`: its content, or the mapping pairs of one of `size_bytes` elsewhere."""
+
+    entry: int
+    content: bytes
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MftTable:
     """All of a volume's `$MFT`, and what of it could not be read."""
 
     entries: Entries
     names: Names
     streams: StreamRows
+    lists: list[AttributeList]
     gaps: list[Gap]
 
     @property
@@ -163,6 +173,7 @@ class _Collector:
         self._entries: list[Entries] = []
         self._names: list[NameColumns] = []
         self._streams: list[StreamColumns] = []
+        self._lists: list[AttributeList] = []
         self._name_blob = bytearray()
         self._stream_names = bytearray()
         self._pairs = bytearray()
@@ -184,6 +195,7 @@ class _Collector:
         self._add_entries(records, attributes, owner)
         self._add_names(records, attributes, owner)
         self._add_streams(records, attributes, owner)
+        self._add_lists(records, attributes)
 
     def _add_entries(self, records: Records, attributes: Attributes, owner: I64) -> None:
         flags = records.flags
@@ -265,6 +277,17 @@ class _Collector:
             )
         )
 
+    def _add_lists(self, records: Records, attributes: Attributes) -> None:
+        in_use = _in_use(records)
+        flat = records.data.reshape(-1)
+        for at in np.flatnonzero(attributes.type == AttributeType.ATTRIBUTE_LIST).tolist():
+            row, start = attributes.row.item(at), attributes.content_offset.item(at)
+            if in_use[row]:
+                content = flat[start : start + attributes.content_bytes.item(at)].tobytes()
+                size_bytes = None if attributes.resident[at] else attributes.size_bytes.item(at)
+                entry = records.first_entry + row
+                self._lists.append(AttributeList(entry=entry, content=content, size_bytes=size_bytes))
+
     def finish(self) -> MftTable:
         """Join the blocks' columns and order names and streams by their owners."""
         in_order = np.argsort(self._firsts)
@@ -290,6 +313,7 @@ class _Collector:
                 pairs=bytes(self._pairs),
                 **{name: getattr(streams, name) for name in StreamColumns.__slots__},
             ),
+            lists=self._lists,
             gaps=self._gaps,
         )
 
