@@ -204,6 +204,23 @@ def unreadable_at(image: Path, folder: Path, *, offset_bytes: int) -> Iterator[P
 
 
 @contextmanager
+def faulty(image: Path, folder: Path, bad: Sequence[range], *, until: str = "false") -> Iterator[Path]:
+    """Show an image of which some ranges cannot be read, until a shell command succeeds: EIO for what touches one."""
+    touched = " || ".join(f"[ $4 -lt {one.stop} -a $(($4 + $3)) -gt {one.start} ]" for one in bad)
+    with _shown(image, folder, f"if {{ {touched}; }} && ! {until}; then echo EIO >&2; exit 1; fi") as shown:
+        yield shown
+
+
+@contextmanager
+def vanishing(image: Path, folder: Path, *, after_reads: int, back: Path) -> Iterator[Path]:
+    """Show an image of which nothing can be read after so many reads, until the file `back` is there."""
+    reads = folder.with_name(f"{folder.name}.reads")
+    count = f"echo >>'{reads}'; [ $(wc -l <'{reads}') -gt {after_reads} ]"
+    with _shown(image, folder, f"if [ ! -e '{back}' ] && {{ {count}; }}; then echo EIO >&2; exit 1; fi") as shown:
+        yield shown
+
+
+@contextmanager
 def gated(image: Path, folder: Path, gate: Path) -> Iterator[Path]:
     """Show an image of which nothing can be read until `gate` is there."""
     with _shown(image, folder, f"while [ ! -e '{gate}' ]; do sleep 0.02; done") as shown:
@@ -217,7 +234,7 @@ def _shown(image: Path, folder: Path, before_reading: str) -> Iterator[Path]:
     size = f"get_size=echo {image.stat().st_size}"
     read = f"pread={before_reading}; dd if='{image}' iflag=count_bytes,skip_bytes count=$3 skip=$4 2>/dev/null"
     plugin = ("nbdkit", "--exit-with-parent", "eval", size, "thread_model=echo parallel", read)
-    with subprocess.Popen(("nbdfuse", "-r", folder, "[", *plugin, "]")) as server:
+    with subprocess.Popen(("nbdfuse", "-r", folder, "[", *plugin, "]"), stderr=subprocess.DEVNULL) as server:
         wait_until((folder / "nbd").exists, server)
         try:
             yield folder / "nbd"

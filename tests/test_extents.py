@@ -73,15 +73,16 @@ def test_a_run_list_that_ends_early_is_told_byte_by_byte(layout: list[Run], miss
     assert [(bad.stream_offset, bad.length_bytes) for bad in reader.bad_ranges] == [(room, missing)]
 
 
-def test_only_the_unreadable_piece_is_given_up() -> None:
-    reader = ExtentReader(Disk(frozenset({20})), extents_of_runs([Run(0, 64)], CLUSTER_BYTES, len(DISK), len(DISK)))
+def test_a_thorough_reading_gives_up_the_unreadable_sector_alone() -> None:
+    layout = extents_of_runs([Run(0, 64)], CLUSTER_BYTES, len(DISK), len(DISK))
+    reader = ExtentReader(Disk(frozenset({20})), layout, thorough=True)
     view = bytearray(len(DISK))
     reader.read_into(0, memoryview(view))
-    (bad,) = reader.bad_ranges
-    assert bad.stream_offset <= 20 * 512 < bad.stream_offset + bad.length_bytes <= 20 * 512 + 4096
+    assert [(bad.stream_offset, bad.length_bytes) for bad in reader.bad_ranges] == [(20 * 512, 512)]
     rest = bytearray(DISK)
-    rest[bad.stream_offset : bad.stream_offset + bad.length_bytes] = bytes(bad.length_bytes)
+    rest[20 * 512 : 21 * 512] = bytes(512)
     assert view == rest
+    assert reader.unreadable
 
 
 def test_evidence_that_ends_early_is_told() -> None:

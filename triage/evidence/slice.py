@@ -1,10 +1,15 @@
-"""Views of a source that are sources too: a stretch of it, or the same bytes with some replaced."""
+"""Views of a source that are sources too: a stretch of it, or the same bytes with some replaced or blanked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
+from triage.evidence.salvage import Salvage
 from triage.model.source import ByteSource
+
+#: What stands for a sector that cannot be read, in its first 512 bytes and every 512 after.
+UNREADABLE_SECTOR: Final = b"unreadable sector\n".ljust(512, b"\xee")
 
 
 class SliceSource:
@@ -74,6 +79,37 @@ class OverlaySource:
         if position < end_bytes:
             self.source.read_into(position, view[position - offset_bytes : end_bytes - offset_bytes])
         return max(0, end_bytes - offset_bytes)
+
+    def read(self, offset_bytes: int, length_bytes: int) -> bytes:
+        """Return up to `length_bytes` from `offset_bytes`, shorter only at the end."""
+        buffer = bytearray(max(0, min(length_bytes, self.size_bytes - offset_bytes)))
+        self.read_into(offset_bytes, memoryview(buffer))
+        return bytes(buffer)
+
+
+class BlankingSource:
+    """`source` with a pattern in place of unreadable sectors, for a reader that would stop at them; a `ByteSource`.
+
+    Whoever gets its bytes looks for `UNREADABLE_SECTOR` before believing them.
+    """
+
+    def __init__(self, source: ByteSource) -> None:
+        self.source = source
+        self.size_bytes = source.size_bytes
+        self.sector_bytes = source.sector_bytes
+        self._salvage = Salvage(source, thorough=True)
+
+    def read_into(self, offset_bytes: int, view: memoryview) -> int:
+        """Fill `view` from `offset_bytes`; return the bytes filled, fewer only at the end."""
+        try:
+            return self.source.read_into(offset_bytes, view)
+        except OSError:
+            filled_bytes = max(0, min(len(view), self.size_bytes - offset_bytes))
+            for missing in self._salvage.read_into(offset_bytes, view[:filled_bytes]):
+                first = missing.offset_bytes - offset_bytes
+                sectors = -(-missing.length_bytes // len(UNREADABLE_SECTOR))
+                view[first : first + missing.length_bytes] = (UNREADABLE_SECTOR * sectors)[: missing.length_bytes]
+            return filled_bytes
 
     def read(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Return up to `length_bytes` from `offset_bytes`, shorter only at the end."""

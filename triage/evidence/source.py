@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
+import threading
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from triage.evidence.ahead import ALIGNMENT_BYTES, PIECE_BYTES, ReadAhead
+from triage.evidence.loss import LossWatch
+from triage.evidence.read_log import ReadLog
 from triage.model.evidence import Evidence, EvidenceFormat
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC
@@ -24,8 +28,9 @@ class EvidenceSource:
 
     Threads share it: `preadv` has no file position, and what `prefetch` starts has a lock. Its length is
     fixed when it is opened: bytes appended later are not shown, bytes cut off later raise `OSError` (EIO).
-    `device_number` is the kernel's number of a device, 0 for files. Made by
-    `triage.evidence.open.open_evidence`.
+    `log` tells what was read and what could not be. Evidence of which nothing can be read any more raises
+    `EvidenceLostError` from then on, without asking the device again (`lost`). `device_number` is the
+    kernel's number of a device, 0 for files. Made by `triage.evidence.open.open_evidence`.
     """
 
     def __init__(
@@ -44,6 +49,8 @@ class EvidenceSource:
         for _, length_bytes in segments:
             self._starts.append(self._starts[-1] + length_bytes)
         self.size_bytes = self._starts[-1]
+        self.log = ReadLog(self.size_bytes, sector_bytes)
+        self._watch = LossWatch(str(path), self.log, self._can_read)
         self._descriptors: list[int] = []
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
@@ -53,11 +60,34 @@ class EvidenceSource:
         self.device_number = os.fstat(self._descriptors[0]).st_rdev
         self._only = self._descriptors[0] if len(self._descriptors) == 1 else None
         self._direct: list[int] | None = None
+        self._opening = threading.Lock()
         self._ahead: ReadAhead | None = None
         self._asked_from = self._asked_to = _NOTHING_ASKED
 
+    @property
+    def lost(self) -> bool:
+        """Whether nothing of the evidence can be read any more."""
+        return self._watch.error is not None
+
+    def check_lost(self) -> None:
+        """Raise `EvidenceLostError` where that has come to pass."""
+        if self._watch.error is not None:
+            raise self._watch.error
+
     def read_into(self, offset_bytes: int, view: memoryview) -> int:
         """Fill `view` from `offset_bytes`; return the bytes filled, fewer only at the end of the evidence."""
+        if self._watch.error is not None:
+            raise self._watch.error
+        if self.log.has_bad(offset_bytes, len(view)):  # each try may take the disk seconds: a sector gets one alone
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self.path))
+        try:
+            filled_bytes = self._read_into(offset_bytes, view)
+        except OSError as error:
+            filled_bytes = self._read_sector(offset_bytes, view, error)
+        self.log.note_read(offset_bytes, filled_bytes)
+        return filled_bytes
+
+    def _read_into(self, offset_bytes: int, view: memoryview) -> int:
         wanted_bytes = len(view)
         if self._ahead is not None and (ahead_bytes := self._ahead.read_into(offset_bytes, view)) > 0:
             return ahead_bytes + (self._read_pieces(offset_bytes + ahead_bytes, view[ahead_bytes:]))
@@ -69,13 +99,8 @@ class EvidenceSource:
 
     def read(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Return up to `length_bytes` from `offset_bytes`, shorter only at the end of the evidence."""
-        length_bytes = max(0, min(length_bytes, self.size_bytes - offset_bytes))
-        if self._only is not None and offset_bytes >= 0:
-            data = os.pread(self._only, length_bytes, offset_bytes)
-            if len(data) == length_bytes:
-                return data
-        buffer = bytearray(length_bytes)
-        self._read_pieces(offset_bytes, memoryview(buffer))
+        buffer = bytearray(max(0, min(length_bytes, self.size_bytes - offset_bytes)))
+        self.read_into(offset_bytes, memoryview(buffer))
         return bytes(buffer)
 
     def _read_pieces(self, offset_bytes: int, view: memoryview) -> int:
@@ -95,12 +120,40 @@ class EvidenceSource:
             filled_bytes += got_bytes
         return filled_bytes
 
+    def _read_sector(self, offset_bytes: int, view: memoryview, error: OSError) -> int:
+        """Read a sector that failed past the page cache, where one bad sector costs its whole page; or give it up.
+
+        Whatever is longer is given up at once: trying it in pieces is the reader's to decide. Raises `error`.
+        """
+        whole_sectors = offset_bytes % self.sector_bytes == len(view) % self.sector_bytes == 0
+        if len(view) == self.sector_bytes and whole_sectors and self._opened_direct():
+            sector = memoryview(mmap.mmap(-1, ALIGNMENT_BYTES))[: len(view)]
+            with contextlib.suppress(OSError):
+                if self._read_direct(offset_bytes, sector) == len(view):
+                    view[:] = sector
+                    return len(view)
+        self._watch.failed(error, offset_bytes, len(view))
+        raise error
+
+    def _can_read(self, offset_bytes: int) -> bool:
+        """Say whether the medium itself, not a cache, still gives what it gave before."""
+        block = memoryview(mmap.mmap(-1, ALIGNMENT_BYTES))
+        offset_bytes -= offset_bytes % ALIGNMENT_BYTES
+        with contextlib.suppress(OSError):
+            if self._opened_direct():
+                return self._read_direct(offset_bytes, block) > 0
+            self._advise(offset_bytes, ALIGNMENT_BYTES, os.POSIX_FADV_DONTNEED)
+            return self._read_pieces(offset_bytes, block) > 0
+        return False
+
     def prefetch(self, offset_bytes: int, length_bytes: int) -> None:
         """Read ahead what will be read soon: past the page cache, or by its advice where that cannot be passed.
 
         Asked in large pieces, so that a run of small files costs one read. Called by one thread at a time.
         """
         end_bytes = min(offset_bytes + length_bytes, self.size_bytes)
+        if self.lost:
+            return
         if self._asked_from <= offset_bytes and end_bytes <= self._asked_to:
             return
         if self._asked_from <= offset_bytes <= self._asked_to + PIECE_BYTES:
@@ -109,13 +162,19 @@ class EvidenceSource:
         else:
             first_bytes = self._asked_from = offset_bytes
         self._asked_to = end_bytes
-        if self._direct is None:
-            self._direct = self._open_direct()
-            self._ahead = ReadAhead(self._read_direct, self._is_cached) if self._direct else None
+        if self._ahead is None and self._opened_direct():
+            self._ahead = ReadAhead(self._read_direct, self._is_cached)
         if self._ahead is not None:
             self._ahead.ask(first_bytes, end_bytes)
         else:
             self._advise(first_bytes, end_bytes - first_bytes, os.POSIX_FADV_WILLNEED)
+
+    def _opened_direct(self) -> bool:
+        """Say whether the page cache can be passed."""
+        with self._opening:
+            if self._direct is None:
+                self._direct = self._open_direct()
+        return len(self._direct) > 0
 
     def _open_direct(self) -> list[int]:
         """Open the segments past the page cache; none where a file system or a segment's length does not allow it."""

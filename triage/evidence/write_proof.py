@@ -28,6 +28,7 @@ from triage.evidence.sysfs import (
     size_bytes,
     write_counters,
 )
+from triage.model.errors import EvidenceLostError
 from triage.model.evidence import EvidenceFormat, WriteProof, WriteProofMethod
 
 Facts = dict[str, str | int | bool | None]
@@ -111,7 +112,7 @@ def _digest_facts(source: EvidenceSource, progress: Progress) -> Facts:
         source.prefetch(position + _BUFFER_BYTES, _BUFFER_BYTES)
         try:
             filled_bytes = source.read_into(position, view)
-        except OSError:
+        except (OSError, EvidenceLostError):
             return {DIGEST_FACT: None, UNREADABLE_FACT: position}
         digest.update(view[:filled_bytes])
         position += filled_bytes

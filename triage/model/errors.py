@@ -38,6 +38,10 @@ class EvidenceError(TriageError):
     """Evidence that cannot be opened or must not be: missing, empty, a directory, mounted read-write."""
 
 
+class EvidenceLostError(EvidenceError):
+    """Evidence that was read before and cannot be any more, wherever: a disk that died or was unplugged."""
+
+
 class VolumeError(TriageError):
     """A volume or partition table that cannot be opened as asked."""
 

@@ -157,7 +157,14 @@ class Agenda:
         return _Chunk(tier=tier, survey=survey, heads=heads[order], offsets=offsets[order], pieces=pieces)
 
     def items(self, *, only: Set[Token] | None = None, leave_out: Set[Token] = frozenset()) -> Iterator[Item]:
-        """Yield the streams that are still to be read, and have them read ahead."""
+        """Yield the streams that are still to be read, and have them read ahead; none of evidence that is lost."""
+        return (item for item in self._read_ahead(only, leave_out) if not self.lost(item))
+
+    def lost(self, item: Item) -> bool:
+        """Say whether the evidence that a stream is on cannot be read any more."""
+        return self._sources[item.survey.info.evidence].lost
+
+    def _read_ahead(self, only: Set[Token] | None, leave_out: Set[Token]) -> Iterator[Item]:
         ahead: deque[Item | Piece] = deque()
         ahead_bytes = 0
         for coming in self._all(only, leave_out):

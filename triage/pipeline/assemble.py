@@ -14,6 +14,7 @@ from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding, FindingKind
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import IndicatorSet
+from triage.model.read_map import ReadRange, ReadState
 from triage.model.report import (
     CaseInfo,
     Coverage,
@@ -26,10 +27,12 @@ from triage.model.report import (
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.volume import VolumeInfo
 from triage.pipeline.journal import (
+    DeferredRecord,
     EnumerationRecord,
     ExcludedRecord,
     FindingRecord,
     GapRecord,
+    ReadRecord,
     RescueRecord,
     SelectionRecord,
     SessionRecord,
@@ -55,11 +58,16 @@ IN_BAG = (
 )
 
 FindingKey = tuple[Where, FindingKind, str, str]
+StreamKey = tuple[str, int, str]
 
 
 @dataclass(slots=True, kw_only=True)
 class Gathered:
-    """What the journal holds, each thing once: a restarted worker or a resumed run says some things again."""
+    """What the journal holds, each thing once: a restarted worker or a resumed run says some things again.
+
+    `deferred` are streams that the run did not get to try again; they are among the other counts. `unreadable` are the
+    numbers of the pieces of evidence of which something could not be read.
+    """
 
     sessions: list[SessionRecord] = field(default_factory=list)
     sets: dict[str, IndicatorSet] = field(default_factory=dict)
@@ -74,6 +82,20 @@ class Gathered:
     windowed: int = 0
     known_good_dropped: int = 0
     bytes_read: int = 0
+    deferred: dict[StreamKey, DeferredRecord] = field(default_factory=dict)
+    unreadable: set[int] = field(default_factory=set)
+
+    def find(self, finding: Finding) -> None:
+        """Take in a finding."""
+        self.findings.setdefault((finding.where, finding.kind, finding.set, finding.indicator), finding)
+
+    def count(self, stream: StreamRecord) -> None:
+        """Count the one record of a stream."""
+        self.account.add(stream)
+        self.forms[stream.form] += 1
+        self.windowed += stream.windowed
+        self.bytes_read += stream.bytes_read
+        self.known_good_dropped += stream.dropped
 
 
 def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
@@ -82,18 +104,20 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
     for record in _once(journal, until_bytes):
         match record:
             case StreamRecord():
-                gathered.account.add(record)
-                gathered.forms[record.form] += 1
-                gathered.windowed += record.windowed
-                gathered.bytes_read += record.bytes_read
-                gathered.known_good_dropped += record.dropped
+                gathered.count(record)
+                if gathered.deferred:
+                    gathered.deferred.pop(_key(record), None)
             case ExcludedRecord():
                 gathered.account.exclude(record)
+            case DeferredRecord(stream):
+                gathered.deferred[_key(stream)] = record
+            case ReadRecord(evidence, ranges):
+                if any(one.state is not ReadState.READ for one in ranges):
+                    gathered.unreadable.add(evidence)
             case RescueRecord(file):
                 gathered.rescued[file.volume, file.mft_entry, file.path] = file
             case FindingRecord(finding):
-                key = (finding.where, finding.kind, finding.set, finding.indicator)
-                gathered.findings.setdefault(key, finding)
+                gathered.find(finding)
             case GapRecord(gap):
                 gathered.gaps[gap] = None
             case VolumeRecord(volume):
@@ -108,7 +132,23 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                 gathered.selected = files
             case SessionRecord():
                 gathered.sessions.append(record)
+    for one in gathered.deferred.values():
+        gathered.count(one.stream)
+        for finding in one.findings:
+            gathered.find(finding)
+        gathered.gaps |= dict.fromkeys(one.gaps)
     return gathered
+
+
+def _key(stream: StreamRecord) -> StreamKey:
+    return stream.volume, stream.mft_entry, stream.stream
+
+
+def read_ranges(journal: Path, evidence: int) -> Iterator[ReadRange]:
+    """Yield what all sessions noted of one piece of evidence."""
+    for record in read_journal(journal):
+        if isinstance(record, ReadRecord) and record.evidence == evidence:
+            yield from record.ranges
 
 
 def stream_digests(journal: Path) -> Iterator[StreamDigest]:
@@ -130,6 +170,7 @@ def build_report(
     enumerations = gathered.enumerations.values()
     ledger, unread = gathered.account.close(enumerations)
     unsaved = [] if destination is None else _not_rescued(gathered)
+    unread += _not_tried_again(gathered)
     gaps = weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered), *unsaved]))
     findings = _numbered_findings(gathered.findings.values())
     streams_by_state = _added_up(row.streams_by_state for row in ledger)
@@ -178,6 +219,13 @@ def _added_up(of_volumes: Iterable[dict[str, int]]) -> dict[str, int]:
     for counts in of_volumes:
         total.update(counts)
     return {state.value: total[state] for state in StreamState if state in total}
+
+
+def _not_tried_again(gathered: Gathered) -> Iterator[Gap]:
+    """Yield a gap where streams with unreadable ranges were to be read a second time."""
+    if gathered.deferred:
+        detail = f"the run ended before {len(gathered.deferred)} streams with unreadable ranges were read once more"
+        yield Gap(kind=GapKind.INTERRUPTED, detail=detail)
 
 
 def _not_enumerated(gathered: Gathered) -> Iterator[Gap]:
@@ -239,10 +287,12 @@ def _once(journal: Path, until_bytes: int | None = None) -> Iterator[object]:
     seen: set[int] = set()
     for record in read_journal(journal, until_bytes=until_bytes):
         if isinstance(record, StreamRecord):
-            key = hash((record.volume, record.mft_entry, record.stream))
+            key = hash(_key(record))
             if key in seen:
                 continue
             seen.add(key)
+        elif isinstance(record, DeferredRecord) and hash(_key(record.stream)) in seen:
+            continue
         yield record
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from triage.evidence.source import EvidenceSource
 from triage.examiners.yara_rules import compile_rules
 from triage.indicators.load import load_indicators
 from triage.model.entry import StreamState
+from triage.model.errors import EvidenceLostError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.profile import Profile
 from triage.model.rescue import RescuedFile, RescueOutcome
@@ -30,6 +32,7 @@ from triage.pipeline.journal import (
     FindingRecord,
     GapRecord,
     JournalWriter,
+    ReadRecord,
     RescueRecord,
     SelectionRecord,
     SetsRecord,
@@ -40,11 +43,13 @@ from triage.pipeline.journal import (
 )
 from triage.pipeline.ledger import HEADER_BYTES
 from triage.pipeline.quick import quick_scope
-from triage.pipeline.reading import Equipment, read_all
+from triage.pipeline.reading import Equipment, read_again, read_all
 from triage.pipeline.survey import Survey, Surveyor
 from triage.rescue.vault import Vault
 from triage.volumes.mft_records import I64
 from triage.walk.reader import place
+
+_RANGES_OF_A_RECORD = 4096
 
 
 def examine(job: Job, board: Board) -> None:
@@ -56,6 +61,7 @@ def examine(job: Job, board: Board) -> None:
         stack.callback(journal.close)
         journal.add(SetsRecord((*indicators.sets, *rules.sets)))
         sources = [stack.enter_context(open_evidence(path)) for path in job.evidence]
+        stack.callback(_note_reads, sources, journal)
         board.phase = Phase.ENUMERATING
         surveyor = Surveyor(
             indicators,
@@ -63,6 +69,7 @@ def examine(job: Job, board: Board) -> None:
             lambda gap: journal.add(GapRecord(gap)),
         )
         surveys = _survey_all(job, board, sources, surveyor, journal)
+        _note_reads(sources, journal)
         journal.flush()
         board.surveyed_bytes = journal.size_bytes
         done = _done_before(Path(job.case_folder)) if job.resumed else Done()
@@ -90,7 +97,17 @@ def examine(job: Job, board: Board) -> None:
             board.phase = Phase.COMMITTING
             if vault is not None:
                 vault.close()
+        for source in sources:
+            source.check_lost()
         board.phase = Phase.ENDED
+
+
+def _note_reads(sources: Sequence[EvidenceSource], journal: JournalWriter) -> None:
+    """Note what of the evidence was read, and what could not be."""
+    for number, source in enumerate(sources):
+        ranges = source.log.take()
+        while piece := tuple(islice(ranges, _RANGES_OF_A_RECORD)):
+            journal.add(ReadRecord(number, piece))
 
 
 def _survey_all(
@@ -142,9 +159,11 @@ def _survey_all(
 def _survey(index: int, found: FoundVolume, surveyor: Surveyor, board: Board, *, skip_hives: bool) -> Survey | None:
     if found.ntfs is None:
         return None
-    return surveyor.survey(
-        index, found, found.ntfs, on_hives=None if skip_hives else lambda: board.begin(0, Token(index, HIVES))
-    )
+    on_hives = None if skip_hives else lambda: board.begin(0, Token(index, HIVES))
+    try:
+        return surveyor.survey(index, found, found.ntfs, on_hives=on_hives)
+    except EvidenceLostError:
+        return None  # told when what other evidence holds has been read
 
 
 def _quick_rows(
@@ -173,7 +192,10 @@ def _quick_rows(
 
 
 def _read(job: Job, agenda: Agenda, equipment: Equipment, board: Board) -> None:
-    """Read what is to be read: streams on which a worker may have died alone and first, the rest together."""
+    """Read what is to be read: streams on which a worker may have died alone and first, the rest together.
+
+    What could not be read whole is tried again at the very end.
+    """
     suspects, rest = set(job.suspects), set(job.suspects) | set(job.skip)
     if suspects:
         read_all(agenda.items(only=suspects), equipment, threads=1)
@@ -181,6 +203,7 @@ def _read(job: Job, agenda: Agenda, equipment: Equipment, board: Board) -> None:
         _note_fatal(item, equipment)
     if not board.stop:
         read_all(agenda.items(leave_out=rest), equipment, threads=job.threads)
+    read_again(equipment, agenda)
 
 
 def _note_fatal(item: Item, equipment: Equipment) -> None:

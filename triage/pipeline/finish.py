@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,12 +17,14 @@ from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import CaseInfo, Report, Tool
 from triage.model.rescue import RescueOutcome
 from triage.model.verdict import Outcome
-from triage.pipeline.assemble import Gathered, build_report, gather, stream_digests
+from triage.pipeline.assemble import Gathered, build_report, gather, read_ranges, stream_digests
 from triage.pipeline.case_folder import MANIFEST_FOLDER, CaseFolder, now_utc
 from triage.pipeline.job import Job
 from triage.pipeline.journal import GapRecord, JournalWriter, RescueRecord
 from triage.pipeline.watch import Ending
 from triage.report.case import write_case
+from triage.report.durable import durable_text
+from triage.report.read_map import blocks_of, has_unreadable, map_name, write_map
 from triage.report.seal import Seal, SigningKey, seal_case
 from triage.rescue.bag import copy_manifests, write_bag
 from triage.rescue.vault import Vault
@@ -43,7 +45,7 @@ class Result(Struct, frozen=True, kw_only=True):
 def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending, key: SigningKey) -> Result:
     """Close the bag, write the report, seal the case."""
     case.release()
-    _note_evidence(case, evidence)
+    _note_evidence(case, evidence, ending)
     if job.rescue_to is not None:
         _close_bag(case, Path(job.rescue_to), ending)
     gathered = gather(case.journal)
@@ -51,8 +53,22 @@ def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending,
     case.log(f"sealed{_anew(gathered)} with key {key.fingerprint}: {report.verdict.outcome.value}")
     excluded = gathered.account.excluded_folders()
     write_case(case.path, report, stream_digests(case.journal), key.fingerprint, excluded=excluded)
+    _write_maps(case, report, gathered.unreadable)
     seal = seal_case(case.path, key, report.case.id)
     return Result(report=report, seal=seal, folder=case.path, exit_code=exit_code(report))
+
+
+def _write_maps(case: CaseFolder, report: Report, unreadable: Set[int]) -> None:
+    """Write the map of each piece of evidence of which something was unreadable; remove that of an earlier session."""
+    for number, evidence in enumerate(report.evidence):
+        path = case.path / map_name(number)
+        ranges = read_ranges(case.journal, number) if number in unreadable else ()
+        blocks = list(blocks_of(ranges, evidence.size_bytes))
+        if has_unreadable(blocks):
+            with durable_text(path) as out:
+                write_map(report.tool, evidence, blocks, out)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def exit_code(report: Report) -> ExitCode:
@@ -105,9 +121,12 @@ def _anew(gathered: Gathered) -> str:
     return " anew" if len(gathered.sessions) > 1 else ""
 
 
-def _note_evidence(case: CaseFolder, evidence: Iterable[Evidence]) -> None:
-    """Note in journal and log what the write proofs say against the evidence; it outlasts a resumed session."""
-    gaps = [gap for one in evidence for gap in _evidence_gaps(one)]
+def _note_evidence(case: CaseFolder, evidence: Iterable[Evidence], ending: Ending) -> None:
+    """Note in journal and log what the write proofs say against the evidence; it outlasts a resumed session.
+
+    Evidence that was lost ends the run, which says so; when it is back, a resumed one compares it again.
+    """
+    gaps = [gap for one in evidence if not (ending.fatal and _is_gone(one)) for gap in _evidence_gaps(one)]
     journal = JournalWriter(case.journal)
     for gap in gaps:
         journal.add(GapRecord(gap))
@@ -124,7 +143,14 @@ def _evidence_gaps(evidence: Evidence) -> Iterator[Gap]:
         detail = f"{evidence.path}: no SHA-256, it cannot be read at or behind byte {unreadable}"
         yield Gap(kind=GapKind.READ_ERROR, detail=detail, where=Where(offset_bytes=unreadable))
     if proof.unchanged is False:
-        yield Gap(kind=GapKind.EVIDENCE_CHANGED, detail=f"{evidence.path}: was written to during the run")
+        how = "is gone and cannot be compared" if _is_gone(evidence) else "was written to during the run"
+        yield Gap(kind=GapKind.EVIDENCE_CHANGED, detail=f"{evidence.path}: {how}")
+
+
+def _is_gone(evidence: Evidence) -> bool:
+    """Say whether nothing could be learnt of the evidence after the run: a disk that was unplugged."""
+    after = None if evidence.write_proof is None else evidence.write_proof.after
+    return after is not None and all(fact is None for fact in after.values())
 
 
 def _close_bag(case: CaseFolder, destination: Path, ending: Ending) -> None:

@@ -24,6 +24,7 @@ from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
 from triage.model.ledger import ExcludedFolder
+from triage.model.read_map import ReadRange
 from triage.model.report import Reconciliation
 from triage.model.rescue import RescuedFile
 from triage.model.text import _
@@ -110,6 +111,24 @@ class ExcludedRecord(Struct, frozen=True, array_like=True, tag="excluded"):
     folder: ExcludedFolder
 
 
+class DeferredRecord(Struct, frozen=True, array_like=True, tag="deferred"):
+    """What came of a stream of which parts could not be read: it is tried once more when all else is read.
+
+    It counts only where no `StreamRecord` follows, because the run ended before; a resumed run reads the stream again.
+    """
+
+    stream: StreamRecord
+    findings: tuple[Finding, ...]
+    gaps: tuple[Gap, ...]
+
+
+class ReadRecord(Struct, frozen=True, array_like=True, tag="read"):
+    """Ranges of one piece of evidence (its number) that were read or could not be."""
+
+    evidence: int
+    ranges: tuple[ReadRange, ...]
+
+
 class RescueRecord(Struct, frozen=True, array_like=True, tag="rescue"):
     """What became of one user's file."""
 
@@ -126,6 +145,8 @@ Record = (
     | GapRecord
     | StreamRecord
     | ExcludedRecord
+    | DeferredRecord
+    | ReadRecord
     | RescueRecord
 )
 

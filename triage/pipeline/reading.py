@@ -1,7 +1,8 @@
 """The long read: every stream once, along the disk, by a few threads; each byte feeds examiners and rescue.
 
 One thread at a time is at the disk: it takes the next window while the others compute, so the disk sees one orderly
-sequence of reads however many threads there are.
+sequence of reads however many threads there are. A stream of which something is unreadable is put off: it is read once
+more, sector by sector, when everything else is safe, and the reading that gave more counts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -28,10 +29,11 @@ from triage.model.entry import StreamState
 from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind
 from triage.model.rescue import RescueOutcome
-from triage.pipeline.agenda import Item
+from triage.pipeline.agenda import Agenda, Item
 from triage.pipeline.board import Board
+from triage.pipeline.examined import Examined, Rescue
 from triage.pipeline.guard import Guard
-from triage.pipeline.journal import FindingRecord, GapRecord, JournalWriter, stream_record
+from triage.pipeline.journal import GapRecord, JournalWriter, stream_record
 from triage.rescue.vault import Copy, Vault
 from triage.walk.reader import StreamReader, Window, place
 
@@ -41,7 +43,7 @@ _NEVER_COPIED = (ContentJudgement.ENCRYPTED, ContentJudgement.ENCRYPTED_TRUNCATE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equipment:
-    """What all threads share. `vault` is None with `--no-rescue`."""
+    """What all threads share. `vault` is None with `--no-rescue`; `put_off` are the streams to be read once more."""
 
     indicators: Indicators
     rules: CompiledRules
@@ -49,6 +51,7 @@ class Equipment:
     journal: JournalWriter
     board: Board
     vault: Vault | None
+    put_off: list[Examined] = field(default_factory=list)
 
 
 def read_all(items: Iterator[Item], equipment: Equipment, threads: int) -> None:
@@ -62,6 +65,17 @@ def read_all(items: Iterator[Item], equipment: Equipment, threads: int) -> None:
         ended = [pool.submit(reader.run) for reader in readers]
     for future in ended:
         future.result()
+
+
+def read_again(equipment: Equipment, agenda: Agenda) -> None:
+    """Try once more what was put off; where the run is to end, or the evidence is lost, the first reading stands."""
+    reader = _Reader(0, equipment, _Turn(iter(())))
+    for examined in equipment.put_off:
+        if equipment.board.stop or agenda.lost(examined.item):
+            examined.settle()
+        else:
+            reader.read_again(examined, agenda)
+    equipment.put_off.clear()
 
 
 class _Turn:
@@ -83,7 +97,7 @@ class _Reader:
         self._number = number
         self._equipment = equipment
         self._turn = turn
-        self._reader = StreamReader()
+        self._reader = StreamReader(stop=lambda: equipment.board.stop)
         self._digest = DigestExaminer(equipment.indicators)
         self._encrypted = EncryptedExaminer()
         self._examiners = (
@@ -116,15 +130,54 @@ class _Reader:
                 window = next(windows, None)
             self._say(item)
             with self._guard.at(partial(place, item.plan)):
-                self._stream(item, window, windows)
+                examined = self._stream(item, window, windows)
+                if examined is not None:
+                    self._enter(examined)
+                elif self._copy is not None:
+                    self._copy.abandon(RescueOutcome.INTERRUPTED)
             if self._guard.caught:
                 self._give_up(item)
             self._streams += 1
         board.end(self._number)
         board.count(self._number, streams=self._streams, done_bytes=self._bytes)
 
-    def _stream(self, item: Item, window: Window | None, windows: Iterator[Window]) -> None:
-        """Feed one stream's windows to everything that wants its bytes, then close the account."""
+    def _enter(self, examined: Examined) -> None:
+        """Enter what came of a stream, or put off what may come of it yet."""
+        if examined.complete or not self._reader.unreadable:
+            examined.book(self._equipment.journal)
+        else:
+            examined.put_off(self._equipment.journal)
+            self._equipment.put_off.append(examined)
+
+    def read_again(self, first: Examined, agenda: Agenda) -> None:
+        """Read a stream a second time, each sector by itself where it has to be; enter the reading that gave more."""
+        item, journal = first.item, self._equipment.journal
+        self._equipment.board.begin(self._number, item.token)
+        self._say(item)
+        second = None
+        with self._guard.at(partial(place, item.plan)):
+            windows = self._reader.windows(item.survey.ntfs, item.plan, thorough=True)
+            second = self._stream(item, next(windows, None), windows)
+        self._equipment.board.end(self._number)
+        if second is None:
+            if self._copy is not None:
+                self._copy.drop()
+            if self._guard.caught:
+                first.book(journal)
+            else:
+                first.settle()  # interrupted: a resumed run reads it again
+        elif second.record.bytes_read >= first.record.bytes_read:
+            first.drop()
+            second.book(journal)
+        else:
+            second.drop()
+            if agenda.lost(item):
+                first.settle()
+            else:
+                first.book(journal)
+
+    def _stream(self, item: Item, window: Window | None, windows: Iterator[Window]) -> Examined | None:
+        """Feed one stream's windows to everything that wants its bytes; None where the run is to end before."""
         subject = item.plan.subject
         for examiner in self._examiners:
             examiner.begin(subject)
@@ -144,12 +197,10 @@ class _Reader:
                 break
             self._equipment.board.count(self._number, streams=self._streams, done_bytes=self._bytes)
             if self._equipment.board.stop:
-                if self._copy is not None:
-                    self._copy.abandon(RescueOutcome.INTERRUPTED)
-                return  # nothing is recorded of the stream, so a resumed run reads it again
+                return None  # nothing is recorded of the stream, so a resumed run reads it again
             with self._turn.disk:
                 window = next(windows, None)
-        self._close(item, windowed=count > 1)
+        return self._examined(item, windowed=count > 1)
 
     def _open_copy(self, item: Item) -> Copy | None:
         """Start a copy of a user's stream that is neither encrypted nor named like the malware's."""
@@ -158,42 +209,60 @@ class _Reader:
             return None
         return None if self._encrypted.early_judgement in _NEVER_COPIED else vault.open(item.plan.subject)
 
-    def _close(self, item: Item, *, windowed: bool) -> None:
-        """Take in what the examiners say, settle the rescue, record the stream."""
-        reader, journal = self._reader, self._equipment.journal
+    def _examined(self, item: Item, *, windowed: bool) -> Examined:
+        """Take in what the examiners say, and decide what becomes of a user's file."""
+        reader = self._reader
         complete = reader.state is StreamState.READ
         found: list[Finding] = []
+        gaps: list[Gap] = []
         timed_out = False
         for examiner in self._examiners:
             for result in examiner.end(complete=complete):
                 if isinstance(result, Finding):
                     found.append(result)
                 else:
-                    self._note_gap(result)
+                    gaps.append(result)
                     timed_out |= result.kind is GapKind.YARA_TIMEOUT
         digests = self._digest.digests
         sifted = self._equipment.indicators.known_good.sift(found, digests)
         decided = item.survey.decide(item.plan.subject, sifted.findings)
         findings = [self._enriched(finding, item, digests) for finding in decided]
-        for finding in findings:
-            journal.add(FindingRecord(finding))
         if not complete:
-            for gap in reader.gaps(item.plan):
-                self._note_gap(gap)
-        if self._equipment.vault is not None and item.selected:
-            self._settle(self._equipment.vault, item, findings, digests.sha256 or "")
+            gaps += reader.gaps(item.plan)
         state = reader.state
         if complete and (timed_out or sifted.is_vouched_for):
             state = StreamState.TIMED_OUT if timed_out else StreamState.KNOWN_GOOD
-        journal.add(
-            stream_record(
+        return Examined(
+            item=item,
+            record=stream_record(
                 item.plan.subject,
                 state,
                 bytes_read=reader.bytes_read,
                 windowed=windowed,
                 digests=digests if complete else None,
                 dropped=sifted.dropped,
-            )
+            ),
+            complete=complete,
+            findings=findings,
+            gaps=gaps,
+            rescue=self._rescue(item, findings) if item.selected else None,
+        )
+
+    def _rescue(self, item: Item, findings: Sequence[Finding]) -> Rescue | None:
+        """Decide what becomes of a user's file; None where none are rescued."""
+        vault, reader = self._equipment.vault, self._reader
+        if vault is None:
+            return None
+        refusal, detail = self._refusal(item, findings)
+        if refusal is None and reader.state is not StreamState.READ and reader.bytes_read == 0:
+            refusal, detail = RescueOutcome.FAILED, reader.reason or "nothing of it could be read"
+        return Rescue(
+            vault=vault,
+            copy=self._copy,
+            refusal=refusal,
+            detail=detail,
+            sha256=self._digest.digests.sha256 or "",
+            judgement=self._encrypted.judgement,
         )
 
     def _give_up(self, item: Item) -> None:
@@ -211,28 +280,6 @@ class _Reader:
             times=finding.times | times_of(None, times),
             digests=digests if complete else Digests(),
         )
-
-    def _settle(
-        self,
-        vault: Vault,
-        item: Item,
-        findings: Sequence[Finding],
-        sha256: str,
-    ) -> None:
-        """Decide what becomes of a user's file, and say so."""
-        subject, copy = item.plan.subject, self._copy
-        outcome, detail = self._refusal(item, findings)
-        complete = self._reader.state is StreamState.READ
-        if outcome is None and not complete and self._reader.bytes_read == 0:
-            outcome, detail = RescueOutcome.FAILED, self._reader.reason or "nothing of it could be read"
-        if outcome is not None and copy is not None:
-            copy.abandon(outcome, detail)
-        elif outcome is not None:
-            vault.record(subject, outcome, detail)
-        elif complete and subject.size_bytes == 0:
-            copy = vault.open(subject)
-        if outcome is None and copy is not None:
-            copy.finish(sha256, self._encrypted.judgement, complete=complete)
 
     def _refusal(self, item: Item, findings: Sequence[Finding]) -> tuple[RescueOutcome | None, str]:
         """Return why a file is not rescued: encrypted, or matching an indicator that is more than weak."""

@@ -26,6 +26,8 @@ from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.pipeline.discover import FoundVolume
 from triage.pipeline.guard import Guard
 from triage.volumes.ntfs import NtfsVolume
+from triage.walk.attribute_lists import check_lists
+from triage.walk.clusters import cross_links
 from triage.walk.mft import MftTable, read_mft
 from triage.walk.paths import Paths
 from triage.walk.reader import StreamReader, place
@@ -116,6 +118,8 @@ class Surveyor:
         told = self._names(ntfs, table, paths, names)
         reconciliation, gaps = reconcile(ntfs, table, streams, told.orphans)
         self._note_gaps(gaps)
+        self._note_gaps(check_lists(ntfs, table))
+        self._note_gaps(cross_links(ntfs, table, streams))
         return Survey(
             index=index,
             info=msgspec.structs.replace(found.info, windows=windows),

@@ -197,7 +197,7 @@ def _key(stream: Subject | MappedName) -> tuple[str, int, str]:
 
 
 class Copy:
-    """One copy under way; used by one thread. Ends with `finish` or `abandon`; the first one counts."""
+    """One copy under way; used by one thread at a time. Ends with `finish`, `abandon` or `drop`: the first one."""
 
     def __init__(self, vault: Vault, subject: Subject, part: Path) -> None:
         self._vault = vault
@@ -205,6 +205,7 @@ class Copy:
         self._part = part
         self._written_bytes = 0
         self._descriptor: int | None = None
+        self._suspended = False
         try:
             self._descriptor = create(part)
         except OSError as error:
@@ -222,11 +223,22 @@ class Copy:
             self._give_up(error)
         self._written_bytes += len(data)
 
+    def suspend(self) -> None:
+        """Give the descriptor back while it waits how the copy is to end; many may wait."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            try:
+                os.close(descriptor)
+            except OSError as error:
+                self._give_up(error)
+            self._suspended = True
+
     def finish(self, sha256: str, judgement: ContentJudgement, *, complete: bool) -> None:
         """End the copy: hand it to the committer, or drop it where its content is not worth keeping.
 
         `sha256` is that of all bytes written. Waits while the committer is behind.
         """
+        self._wake()
         outcome = _OUTCOMES[judgement]
         detail = _DETAILS.get(judgement, "")
         if outcome is RescueOutcome.ENCRYPTED:
@@ -249,8 +261,9 @@ class Copy:
 
     def abandon(self, outcome: RescueOutcome, detail: str = "") -> None:
         """End the copy, remove what was written of it and report `outcome`."""
+        self._wake()
         if self._descriptor is not None:
-            self._drop()
+            self.drop()
             self._vault.record(self._subject, outcome, detail)
 
     def _close(self) -> bool:
@@ -272,8 +285,16 @@ class Copy:
             return False
         return True
 
-    def _drop(self) -> None:
-        """Close and remove what was written; on a destination that is gone, closing fails as well."""
+    def _wake(self) -> None:
+        if self._suspended:
+            self._suspended = False
+            try:
+                self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CLOEXEC)
+            except OSError as error:
+                self._give_up(error)
+
+    def drop(self) -> None:
+        """Close and remove what was written, without a report; on a destination that is gone, closing fails as well."""
         if self._descriptor is not None:
             with suppress(OSError):
                 os.close(self._descriptor)
@@ -282,7 +303,7 @@ class Copy:
 
     def _give_up(self, error: OSError) -> None:
         """End the copy after a failed write; unless the file is too large, it is the end of the rescue."""
-        self._drop()
+        self.drop()
         reason = error.strerror or type(error).__name__
         self._vault.record(self._subject, RescueOutcome.FAILED, f"cannot be written to the destination: {reason}")
         if error.errno != errno.EFBIG:

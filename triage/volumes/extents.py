@@ -5,9 +5,10 @@ Past its initialised size a stream reads as zeros, whatever its clusters hold ([
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from triage.evidence.salvage import BEYOND_END, Salvage, never
 from triage.model.gap import GapKind
 from triage.model.source import ByteSource
 from triage.volumes.runs import HOLE, Run
@@ -15,7 +16,6 @@ from triage.volumes.runs import HOLE, Run
 MISSING = -2
 RUN_LIST_ENDS = "the run list ends before the stream does"
 _ZEROS = bytes(1 << 20)
-_SMALLEST_RETRY_BYTES = 4096
 
 
 class Extent(NamedTuple):
@@ -65,13 +65,26 @@ def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, in
 
 
 class ExtentReader:
-    """Reads a stream's extents in order, window by window; never raises for unreadable ranges, but tells them."""
+    """Reads a stream's extents in order, window by window; never raises for unreadable ranges, but tells them.
 
-    def __init__(self, source: ByteSource, extents: Sequence[Extent]) -> None:
+    The first pass leaps over errors; a `thorough` one tries each sector, until `stop` (see `evidence.salvage`).
+    `unreadable` says that a range may yet be read, now or later: the source refused it.
+    """
+
+    def __init__(
+        self,
+        source: ByteSource,
+        extents: Sequence[Extent],
+        *,
+        thorough: bool = False,
+        stop: Callable[[], bool] = never,
+    ) -> None:
         self._source = source
         self._extents = extents
         self._next = 0
+        self._salvage = Salvage(source, thorough=thorough, stop=stop)
         self.bad_ranges: list[BadRange] = []
+        self.unreadable = False
 
     def read_into(self, stream_offset: int, view: memoryview) -> int:
         """Fill `view` from `stream_offset`, not before that of the last call; return the bytes filled."""
@@ -98,21 +111,18 @@ class ExtentReader:
         return filled
 
     def _read_range(self, stream_offset: int, volume_offset: int, view: memoryview) -> None:
-        """Read one range; on an error halve it, so that only what is unreadable is given up."""
+        """Read one range; on an error read around it."""
         try:
             got = self._source.read_into(volume_offset, view)
-        except OSError as error:
-            if len(view) > _SMALLEST_RETRY_BYTES:
-                half = len(view) // 2 // 512 * 512
-                self._read_range(stream_offset, volume_offset, view[:half])
-                self._read_range(stream_offset + half, volume_offset + half, view[half:])
-                return
-            _zero(view)
-            self._add_bad(stream_offset, len(view), error.strerror or str(error))
+        except OSError:
+            self.unreadable = True
+            for missing in self._salvage.read_into(volume_offset, view):
+                at = stream_offset + missing.offset_bytes - volume_offset
+                self._add_bad(at, missing.length_bytes, missing.reason)
             return
         if got < len(view):
             _zero(view[got:])
-            self._add_bad(stream_offset + got, len(view) - got, "beyond the end of the evidence")
+            self._add_bad(stream_offset + got, len(view) - got, BEYOND_END)
 
     def _add_bad(self, stream_offset: int, length_bytes: int, reason: str, kind: GapKind = GapKind.READ_ERROR) -> None:
         if self.bad_ranges:

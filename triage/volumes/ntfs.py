@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from triage.evidence.slice import OverlaySource
 from triage.model.entry import FileTimes
-from triage.model.errors import ParseError, VolumeError
+from triage.model.errors import EvidenceLostError, ParseError, VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.source import ByteSource
 from triage.volumes.boot_sector import BOOT_SECTOR_BYTES, NtfsGeometry, parse_boot_sector
@@ -20,7 +20,8 @@ from triage.volumes.mft_records import (
     file_name_times,
     parse_records,
 )
-from triage.volumes.runs import Run, count_clusters, decode_runs
+from triage.volumes.mirror import Mirror
+from triage.volumes.runs import HOLE, Run, count_clusters, decode_runs
 from triage.volumes.tsk import TskVolume
 
 MFT_ENTRY = 0
@@ -40,9 +41,17 @@ class NtfsVolume:
         self.id = volume_id
         self.gaps: list[Gap] = []
         self.geometry, boot = self._read_boot_sector()
-        self.tsk = TskVolume(source if boot is None else OverlaySource(source, {0: boot}))
+        record_bytes, cluster_bytes = self.geometry.record_bytes, self.geometry.cluster_bytes
+        self._mirror = Mirror(source, self.geometry.mft_mirror_cluster * cluster_bytes, record_bytes)
         self.mft_extents, self.mft_bytes, self._bitmap = self._locate_mft()
         self._mft_starts = [extent.stream_offset for extent in self.mft_extents]
+        self.gaps += self._mirror.compare(source, self.mft_extents, record_bytes, volume_id)
+        replaced = {} if boot is None else {0: boot}
+        for entry, record in self._mirror.taken.items():
+            extent = self._mft_extents_from(entry * record_bytes)[0]
+            if extent.volume_offset >= 0:
+                replaced[extent.volume_offset + entry * record_bytes - extent.stream_offset] = record
+        self.tsk = TskVolume(OverlaySource(source, replaced) if replaced else source)
 
     @property
     def record_count(self) -> int:
@@ -50,23 +59,62 @@ class NtfsVolume:
         return self.mft_bytes // self.geometry.record_bytes
 
     def mft_blocks(self) -> Iterator[tuple[int, bytearray, list[BadRange]]]:
-        """Yield `$MFT` in order: number of the first record, the records' bytes, ranges that could not be read."""
+        """Yield `$MFT` in pieces, each record once: number of the first, the records' bytes, ranges not readable.
+
+        What can be read at once comes first, in order; the rest is tried again sector by sector when all else is safe.
+        """
         record_bytes = self.geometry.record_bytes
+        block_records = max(BLOCK_RECORDS_BYTES // record_bytes, 1)
         reader = ExtentReader(self.source, self.mft_extents)
-        block_bytes = max(BLOCK_RECORDS_BYTES // record_bytes, 1) * record_bytes
-        total = self.record_count * record_bytes
-        for offset in range(0, total, block_bytes):
-            block = bytearray(min(block_bytes, total - offset))
-            reader.bad_ranges = []
-            reader.read_into(offset, memoryview(block))
-            yield offset // record_bytes, block, reader.bad_ranges
+        left: list[range] = []
+        for first in range(0, self.record_count, block_records):
+            records = range(first, min(first + block_records, self.record_count))
+            reader.unreadable = False
+            block, bad_ranges = self._read_records(reader, records)
+            if not reader.unreadable:
+                yield first, block, bad_ranges
+                continue
+            position = first
+            for lost in self._records_of(bad_ranges):
+                if position < lost.start:
+                    yield position, block[(position - first) * record_bytes : (lost.start - first) * record_bytes], []
+                left.append(lost)
+                position = lost.stop
+            if position < records.stop:
+                yield position, block[(position - first) * record_bytes :], []
+        reader = ExtentReader(self.source, self.mft_extents, thorough=True)
+        for lost in left:
+            yield lost.start, *self._read_records(reader, lost)
+
+    def _read_records(self, reader: ExtentReader, records: range) -> tuple[bytearray, list[BadRange]]:
+        """Read some records, the copies in `$MFTMirr` in place of those that are damaged."""
+        record_bytes = self.geometry.record_bytes
+        block = bytearray(len(records) * record_bytes)
+        reader.bad_ranges = []
+        reader.read_into(records.start * record_bytes, memoryview(block))
+        bad_ranges = reader.bad_ranges
+        for entry, copy in self._mirror.taken.items():
+            if entry in records:
+                start = (entry - records.start) * record_bytes
+                block[start : start + record_bytes] = copy
+                bad_ranges = [part for bad in bad_ranges for part in _outside(bad, entry * record_bytes, record_bytes)]
+        return block, bad_ranges
+
+    def _records_of(self, bad_ranges: list[BadRange]) -> Iterator[range]:
+        """Yield the records that the ranges touch, each once."""
+        record_bytes = self.geometry.record_bytes
+        stop = 0
+        for bad in bad_ranges:
+            start = max(bad.stream_offset // record_bytes, stop)
+            stop = -(-(bad.stream_offset + bad.length_bytes) // record_bytes)
+            if start < stop:
+                yield range(start, stop)
 
     def read_record(self, entry: int) -> tuple[Records, Attributes]:
         """Read and parse one record, for the few that are wanted a second time."""
-        record_bytes = self.geometry.record_bytes
-        raw = bytearray(record_bytes)
-        ExtentReader(self.source, self.mft_extents).read_into(entry * record_bytes, memoryview(raw))
-        return parse_records(raw, record_bytes, entry)
+        reader = ExtentReader(self.source, self.mft_extents, thorough=True)
+        block, _ = self._read_records(reader, range(entry, entry + 1))
+        return parse_records(block, len(block), entry)
 
     def read_resident(self, mft_offset: int, length_bytes: int) -> bytes | None:
         """Return a resident value by its place in `$MFT`, fixups applied; None when its record is unreadable now."""
@@ -81,10 +129,12 @@ class NtfsVolume:
         return None if times is None else FileTimes(*times)
 
     def _read_fixed_record(self, entry: int) -> bytearray | None:
-        raw = bytearray(self.geometry.record_bytes)
-        reader = ExtentReader(self.source, self._mft_extents_from(entry * len(raw)))
-        reader.read_into(entry * len(raw), memoryview(raw))
-        return None if reader.bad_ranges or not apply_fixups_to_record(raw) else raw
+        reader = ExtentReader(self.source, self._mft_extents_from(entry * self.geometry.record_bytes), thorough=True)
+        try:
+            raw, bad_ranges = self._read_records(reader, range(entry, entry + 1))
+        except EvidenceLostError:
+            return None
+        return None if bad_ranges or not apply_fixups_to_record(raw) else raw
 
     def _mft_extents_from(self, offset_bytes: int) -> list[Extent]:
         """Return the extents that matter for one read; of a fragmented `$MFT` those before it are left out."""
@@ -98,7 +148,7 @@ class NtfsVolume:
         if isinstance(self._bitmap, bytes):
             return self._bitmap
         view = bytearray(sum(extent.length_bytes for extent in self._bitmap))
-        reader = ExtentReader(self.source, self._bitmap)
+        reader = ExtentReader(self.source, self._bitmap, thorough=True)
         reader.read_into(0, memoryview(view))
         return None if reader.bad_ranges else bytes(view)
 
@@ -146,9 +196,7 @@ class NtfsVolume:
     def _locate_mft(self) -> tuple[list[Extent], int, bytes | list[Extent] | None]:
         """Find `$MFT`'s extents from its own first record, following its extension records where it has some."""
         geometry = self.geometry
-        record, attributes, place = self._first_record()
-        if place != geometry.mft_cluster:
-            self._note_mirror()
+        record, attributes = self._first_record()
         data = _chosen(attributes, AttributeType.DATA)
         if not data or attributes.start_vcn[data[0]] != 0:
             raise VolumeError("the first record of $MFT has no $DATA attribute")
@@ -158,38 +206,38 @@ class NtfsVolume:
         pieces = self._extension_pieces(size, runs) if count_clusters(runs) < clusters else []
         for piece in pieces:
             runs += piece
+        known = min(count_clusters(runs) * geometry.cluster_bytes, size)
+        if known < size:
+            self._note_mft("is incomplete: its later records could not be located", known, size - known)
+        if known > self.source.size_bytes:  # bounds what a damaged size costs
+            self._note_mft("is longer than the evidence", self.source.size_bytes, known - self.source.size_bytes)
+        size = min(known, self.source.size_bytes)
         extents = extents_of_runs(runs, geometry.cluster_bytes, size, size)
-        if count_clusters(runs) < clusters:
-            known = count_clusters(runs) * geometry.cluster_bytes
-            self.gaps.append(
-                Gap(
-                    kind=GapKind.RUN_LIST,
-                    detail="$MFT's run list is incomplete: its later records could not be located",
-                    where=Where(volume=self.id, path="$MFT", mft_entry=MFT_ENTRY, offset_bytes=known),
-                    bytes=size - known,
-                )
-            )
-            extents = extents_of_runs(runs, geometry.cluster_bytes, known, known)
-            size = known
+        for extent in extents:
+            if extent.volume_offset == HOLE:
+                detail = "has a hole: what records stood there is not known"
+                self._note_mft(detail, extent.stream_offset, extent.length_bytes)
         if size < geometry.record_bytes:
             raise VolumeError("$MFT holds no record")
         return extents, size, self._locate_bitmap(record, attributes)
 
-    def _first_record(self) -> tuple[Records, Attributes, int]:
+    def _note_mft(self, what: str, offset_bytes: int, length_bytes: int) -> None:
+        where = Where(volume=self.id, path="$MFT", mft_entry=MFT_ENTRY, offset_bytes=offset_bytes)
+        detail = f"$MFT's run list {what}"
+        self.gaps.append(Gap(kind=GapKind.RUN_LIST, detail=detail, where=where, bytes=length_bytes))
+
+    def _first_record(self) -> tuple[Records, Attributes]:
         geometry = self.geometry
-        for cluster in (geometry.mft_cluster, geometry.mft_mirror_cluster):
-            raw = bytearray(geometry.record_bytes)
-            reader = ExtentReader(self.source, [Extent(0, len(raw), cluster * geometry.cluster_bytes)])
-            reader.read_into(0, memoryview(raw))
+        start = Extent(0, geometry.record_bytes, geometry.mft_cluster * geometry.cluster_bytes)
+        own = bytearray(geometry.record_bytes)
+        ExtentReader(self.source, [start], thorough=True).read_into(0, memoryview(own))
+        for raw in (bytes(own), self._mirror.get(MFT_ENTRY)):
+            if raw is None:
+                continue
             records, attributes = parse_records(raw, geometry.record_bytes, MFT_ENTRY)
             if records.whole[0] and _chosen(attributes, AttributeType.DATA):
-                return records, attributes, cluster
+                return records, attributes
         raise VolumeError("neither $MFT nor $MFTMirr starts with a readable record")
-
-    def _note_mirror(self) -> None:
-        where = Where(volume=self.id, path="$MFT", mft_entry=MFT_ENTRY)
-        detail = "the first record of $MFT is unreadable; its copy in $MFTMirr was used"
-        self.gaps.append(Gap(kind=GapKind.MFT_RECORD, detail=detail, where=where, material=False))
 
     def _extension_pieces(self, size: int, runs: list[Run]) -> list[list[Run]]:
         """Collect later pieces of `$MFT`'s run list from extension records that the known part already holds."""
@@ -200,7 +248,8 @@ class NtfsVolume:
         while (entry + 1) * self.geometry.record_bytes <= covered * self.geometry.cluster_bytes:
             raw = bytearray(self.geometry.record_bytes)
             extents = extents_of_runs(known, self.geometry.cluster_bytes, size, size)
-            ExtentReader(self.source, extents).read_into(entry * len(raw), memoryview(raw))
+            reader = ExtentReader(self.source, extents, thorough=True)
+            reader.read_into(entry * len(raw), memoryview(raw))
             records, attributes = parse_records(raw, len(raw), entry)
             entry += 1
             if not records.whole[0] or records.base_entry[0] != MFT_ENTRY or records.base_sequence[0] == 0:
@@ -232,6 +281,16 @@ def decode_checked(mapping_pairs: bytes) -> list[Run]:
         return decode_runs(mapping_pairs)
     except ParseError as error:
         raise VolumeError(f"a system file's run list is damaged: {error}") from error
+
+
+def _outside(bad: BadRange, start: int, length_bytes: int) -> Iterator[BadRange]:
+    """Yield what of a bad range lies before and behind a stretch."""
+    end, bad_end = start + length_bytes, bad.stream_offset + bad.length_bytes
+    if bad.stream_offset < start:
+        yield bad._replace(length_bytes=min(bad_end, start) - bad.stream_offset)
+    if bad_end > end:
+        first = max(bad.stream_offset, end)
+        yield bad._replace(stream_offset=first, length_bytes=bad_end - first)
 
 
 def _content(records: Records, attributes: Attributes, index: int) -> bytes:

@@ -130,12 +130,22 @@ class StreamRows(StreamColumns):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeList:
+    """An allocated entry's `$ATTRIBUTE_LIST`: its content, or the mapping pairs of one of `size_bytes` elsewhere."""
+
+    entry: int
+    content: bytes
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MftTable:
     """All of a volume's `$MFT`, and what of it could not be read."""
 
     entries: Entries
     names: Names
     streams: StreamRows
+    lists: list[AttributeList]
     gaps: list[Gap]
 
     @property
@@ -159,15 +169,18 @@ class _Collector:
     def __init__(self, volume: NtfsVolume) -> None:
         self._volume = volume
         self._gaps: list[Gap] = []
+        self._firsts: list[int] = []
         self._entries: list[Entries] = []
         self._names: list[NameColumns] = []
         self._streams: list[StreamColumns] = []
+        self._lists: list[AttributeList] = []
         self._name_blob = bytearray()
         self._stream_names = bytearray()
         self._pairs = bytearray()
 
     def add_block(self, first_entry: int, block: bytearray, bad_ranges: list[BadRange]) -> None:
-        """Add the records of one block."""
+        """Add the records of one block; blocks may come in any order."""
+        self._firsts.append(first_entry)
         record_bytes = self._volume.geometry.record_bytes
         records, attributes = parse_records(block, record_bytes, first_entry)
         for bad in bad_ranges:
@@ -182,6 +195,7 @@ class _Collector:
         self._add_entries(records, attributes, owner)
         self._add_names(records, attributes, owner)
         self._add_streams(records, attributes, owner)
+        self._add_lists(records, attributes)
 
     def _add_entries(self, records: Records, attributes: Attributes, owner: I64) -> None:
         flags = records.flags
@@ -263,15 +277,27 @@ class _Collector:
             )
         )
 
+    def _add_lists(self, records: Records, attributes: Attributes) -> None:
+        in_use = _in_use(records)
+        flat = records.data.reshape(-1)
+        for at in np.flatnonzero(attributes.type == AttributeType.ATTRIBUTE_LIST).tolist():
+            row, start = attributes.row.item(at), attributes.content_offset.item(at)
+            if in_use[row]:
+                content = flat[start : start + attributes.content_bytes.item(at)].tobytes()
+                size_bytes = None if attributes.resident[at] else attributes.size_bytes.item(at)
+                entry = records.first_entry + row
+                self._lists.append(AttributeList(entry=entry, content=content, size_bytes=size_bytes))
+
     def finish(self) -> MftTable:
         """Join the blocks' columns and order names and streams by their owners."""
-        entries = _join(self._entries)
+        in_order = np.argsort(self._firsts)
+        entries = _join(self._entries, in_order)
         _give_to_base(entries)
         count = len(entries.in_use)
-        names = _join(self._names)
+        names = _join(self._names, in_order)
         names = _take(names, _belongs(names, entries))
         names = _take(names, np.lexsort((names.namespace == DOS_NAMESPACE, names.owner)))
-        streams = _join(self._streams)
+        streams = _join(self._streams, in_order)
         streams = _take(streams, _belongs(streams, entries))
         streams = _take(streams, np.lexsort((streams.start_vcn, streams.owner)))
         return MftTable(
@@ -287,6 +313,7 @@ class _Collector:
                 pairs=bytes(self._pairs),
                 **{name: getattr(streams, name) for name in StreamColumns.__slots__},
             ),
+            lists=self._lists,
             gaps=self._gaps,
         )
 
@@ -371,10 +398,10 @@ def _u64(flat: U8, offsets: I64) -> U64:
 _Columns = TypeVar("_Columns", Entries, NameColumns, StreamColumns)
 
 
-def _join(parts: list[_Columns]) -> _Columns:
-    """Join the columns of all blocks."""
+def _join(parts: list[_Columns], in_order: I64) -> _Columns:
+    """Join the columns of all blocks, so ordered."""
     kind = type(parts[0])
-    return kind(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in kind.__slots__})
+    return kind(**{name: np.concatenate([getattr(parts[at], name) for at in in_order]) for name in kind.__slots__})
 
 
 def _take(columns: _Columns, chosen: Mask | I64) -> _Columns:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from triage.evidence.salvage import never
 from triage.model.entry import StreamForm, StreamState
-from triage.model.errors import VolumeError
+from triage.model.errors import EvidenceLostError, VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.ledger import gap_of
 from triage.model.source import ByteSource
@@ -17,6 +18,7 @@ from triage.walk.streams import StreamPlan, WofContent
 
 WINDOW_BYTES = 16 << 20
 OVERLAP_BYTES = 1 << 20
+_LISTED = 256
 
 
 class Window:
@@ -38,10 +40,20 @@ class StreamReader:
     """Owns one buffer and reads one stream at a time; each thread has its own.
 
     After `windows` has ended, `bad_ranges`, `bytes_read` and `state` tell how the stream ended; before, `bad_ranges`
-    are those met so far.
+    are those met so far. `unreadable` says that the source refused some of it, so that reading it once more may give
+    more.
     """
 
-    def __init__(self, window_bytes: int = WINDOW_BYTES, overlap_bytes: int = OVERLAP_BYTES) -> None:
+    def __init__(
+        self,
+        window_bytes: int = WINDOW_BYTES,
+        overlap_bytes: int = OVERLAP_BYTES,
+        *,
+        stop: Callable[[], bool] = never,
+    ) -> None:
+        self._stop = stop
+        self._thorough = False
+        self.unreadable = False
         self._buffer = memoryview(mmap.mmap(-1, window_bytes))  # pages are only taken where something is read
         self._overlap_bytes = overlap_bytes
         self.bad_ranges: list[BadRange] = []
@@ -49,11 +61,15 @@ class StreamReader:
         self.state = StreamState.READ
         self.reason = ""
 
-    def windows(self, volume: NtfsVolume, plan: StreamPlan, source: ByteSource | None = None) -> Iterator[Window]:
+    def windows(
+        self, volume: NtfsVolume, plan: StreamPlan, source: ByteSource | None = None, *, thorough: bool = False
+    ) -> Iterator[Window]:
         """Yield the stream's windows in order; none for an empty stream or one that is not read.
 
-        `source` stands for the volume's bytes where some of them are at hand already.
+        `source` stands for the volume's bytes where some of them are at hand already. The first pass leaps over
+        unreadable ranges; a `thorough` one, for when all else is read, tries each sector.
         """
+        self._thorough, self.unreadable = thorough, False
         self.bad_ranges, self.bytes_read, self.reason = [], 0, plan.reason
         self.state = plan.unread or StreamState.READ
         if plan.unread is not None or plan.subject.size_bytes == 0:
@@ -65,33 +81,41 @@ class StreamReader:
         return self._decoded_by_tsk(volume, plan) if plan.through_tsk else self._extents(source or volume.source, plan)
 
     def gaps(self, plan: StreamPlan) -> list[Gap]:
-        """Return what of the stream was not read, one gap a range."""
+        """Return what of the stream was not read, one gap a range; of very many the last ones together."""
         kind = gap_of(self.state)
         if kind is not None and not self.bad_ranges:
             missing = plan.subject.size_bytes - self.bytes_read
             return [Gap(kind=kind, detail=self.reason, where=place(plan), bytes=missing)]
-        return [
+        gaps = [
             Gap(
                 kind=bad.kind,
                 detail=bad.reason if bad.kind is GapKind.NOT_DECODABLE else f"not readable: {bad.reason}",
                 where=place(plan, bad.stream_offset),
                 bytes=bad.length_bytes,
             )
-            for bad in self.bad_ranges
+            for bad in self.bad_ranges[:_LISTED]
         ]
+        more = self.bad_ranges[_LISTED:]
+        if more:
+            last = more[-1]
+            detail = f"{len(more)} further ranges, the last at byte {last.stream_offset}: {last.reason}"
+            missing = sum(bad.length_bytes for bad in more)
+            where = place(plan, more[0].stream_offset)
+            gaps.append(Gap(kind=GapKind.READ_ERROR, detail=detail, where=where, bytes=missing))
+        return gaps
 
     def _resident(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
         size = plan.subject.size_bytes
         value = volume.read_resident(plan.resident_offset or 0, size)
         if value is None:
             self.bad_ranges = [BadRange(0, size, "its MFT record is unreadable")]
-            self.state = StreamState.PARTIAL
+            self.state, self.unreadable = StreamState.PARTIAL, True
             return
         self.bytes_read = size
         yield Window(memoryview(value), 0, 0, is_last=True)
 
     def _extents(self, source: ByteSource, plan: StreamPlan) -> Iterator[Window]:
-        reader = ExtentReader(source, plan.extents)
+        reader = ExtentReader(source, plan.extents, thorough=self._thorough, stop=self._stop)
         self.bad_ranges = reader.bad_ranges
         size = plan.subject.size_bytes
         last = plan.extents[-1]
@@ -102,11 +126,18 @@ class StreamReader:
         position = fresh = 0
         while position < size:
             length = min(len(self._buffer) - fresh, size - position)
-            reader.read_into(position, self._buffer[fresh : fresh + length])
+            try:
+                reader.read_into(position, self._buffer[fresh : fresh + length])
+            except EvidenceLostError as error:
+                rest = BadRange(position, size - position, error.message)
+                self._settle(plan.subject.size_bytes, _with_rest(reader.bad_ranges, rest))
+                self.unreadable = True
+                return
             view, offset = self._buffer[: fresh + length], position - fresh
             position += length
             is_last = position >= size
             if is_last:
+                self.unreadable = reader.unreadable
                 self._settle(plan.subject.size_bytes, reader.bad_ranges)
             yield Window(view, offset, fresh, is_last=is_last)
             fresh = self._keep_tail(fresh + length)
@@ -141,6 +172,7 @@ class StreamReader:
                 yield Window(view, offset, fresh, is_last=position >= size)
                 fresh = self._keep_tail(fresh + len(taken))
         except VolumeError as error:
+            self.unreadable = volume.tsk.unreadable
             self.reason = f"{subject.form.value} stream not decoded: {error}"
         if position < size:
             self.state = StreamState.NOT_DECODABLE if position == 0 else StreamState.PARTIAL
@@ -152,7 +184,7 @@ class StreamReader:
         size = plan.subject.size_bytes
         position = fresh = 0
         try:
-            read_table, read_chunk = _compressed(volume, plan), _compressed(volume, plan)
+            read_table, read_chunk = self._compressed(volume, plan), self._compressed(volume, plan)
             decoder = WofDecoder(wof.form, size, wof.compressed_bytes, read_table=read_table, read_chunk=read_chunk)
         except (VolumeError, OSError) as error:
             self.state, self.reason = StreamState.NOT_DECODABLE, f"compressed by CompactOS (WOF): {error}"
@@ -167,6 +199,32 @@ class StreamReader:
             yield Window(view, offset, fresh, is_last=position == size)
             fresh = self._keep_tail(fresh + len(block))
 
+    def _compressed(self, volume: NtfsVolume, plan: StreamPlan) -> ReadAt:
+        """Return a way to read a plan's compressed bytes, forwards; `OSError` where they are unreadable."""
+        if plan.resident_offset is not None and plan.wof is not None:
+            value = volume.read_resident(plan.resident_offset, plan.wof.compressed_bytes)
+            if value is None:
+                self.unreadable = True
+                raise OSError("its MFT record is unreadable")
+            return lambda offset, length: value[offset : offset + length]
+        reader = ExtentReader(volume.source, plan.extents, thorough=self._thorough, stop=self._stop)
+
+        def read(offset: int, length: int) -> bytes:
+            reader.bad_ranges = []
+            data = bytearray(length)
+            try:
+                reader.read_into(offset, memoryview(data))
+            except EvidenceLostError as error:
+                reader.unreadable = True
+                raise OSError(error.message) from error
+            finally:
+                self.unreadable |= reader.unreadable
+            if reader.bad_ranges:
+                raise OSError(reader.bad_ranges[0].reason)
+            return bytes(data)
+
+        return read
+
     def _keep_tail(self, filled: int) -> int:
         """Move the window's tail to the front of the buffer; return its length."""
         keep = min(self._overlap_bytes, filled)
@@ -174,24 +232,15 @@ class StreamReader:
         return keep
 
 
-def _compressed(volume: NtfsVolume, plan: StreamPlan) -> ReadAt:
-    """Return a way to read a plan's compressed bytes, forwards; `OSError` where they are unreadable."""
-    if plan.resident_offset is not None and plan.wof is not None:
-        value = volume.read_resident(plan.resident_offset, plan.wof.compressed_bytes)
-        if value is None:
-            raise OSError("its MFT record is unreadable")
-        return lambda offset, length: value[offset : offset + length]
-    reader = ExtentReader(volume.source, plan.extents)
-
-    def read(offset: int, length: int) -> bytes:
-        reader.bad_ranges = []
-        data = bytearray(length)
-        reader.read_into(offset, memoryview(data))
-        if reader.bad_ranges:
-            raise OSError(reader.bad_ranges[0].reason)
-        return bytes(data)
-
-    return read
+def _with_rest(bad_ranges: list[BadRange], rest: BadRange) -> list[BadRange]:
+    """Return the ranges before and behind a stretch that was not read at all, and the stretch."""
+    end = rest.stream_offset + rest.length_bytes
+    before = [
+        bad._replace(length_bytes=min(bad.length_bytes, rest.stream_offset - bad.stream_offset))
+        for bad in bad_ranges
+        if bad.stream_offset < rest.stream_offset
+    ]
+    return [*before, rest, *(bad for bad in bad_ranges if bad.stream_offset >= end)]
 
 
 def place(plan: StreamPlan, offset_bytes: int | None = None) -> Where:

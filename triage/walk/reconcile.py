@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from triage.evidence.slice import UNREADABLE_SECTOR
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import Reconciliation
@@ -118,7 +119,7 @@ def _listed(volume: NtfsVolume, kind: GapKind, mask: Mask, detail: str, bytes_ea
 
 def _count_data_attributes(volume: NtfsVolume, gaps: list[Gap]) -> int | None:
     try:
-        blocks = volume.tsk.stream_blocks(MFT_ENTRY, "", _BLOCK_BYTES)
+        blocks = volume.tsk.mft_blocks(_BLOCK_BYTES)
         return count_data_attributes(blocks, volume.geometry.record_bytes)
     except VolumeError as error:
         detail = f"streams not counted a second time, $MFT not readable through The Sleuth Kit: {error}"
@@ -137,8 +138,11 @@ def count_data_attributes(blocks: Iterator[bytes], record_bytes: int) -> int:
     flags_and_first = struct.Struct("<HH").unpack_from
     count = 0
     for block in blocks:
+        has_lost = UNREADABLE_SECTOR in block
         for start in range(0, len(block) - record_bytes + 1, record_bytes):
             if block[start : start + 4] != b"FILE":
+                continue
+            if has_lost and UNREADABLE_SECTOR in block[start : start + record_bytes]:
                 continue
             first, flags = flags_and_first(block, start + 20)
             if not flags & 1:
