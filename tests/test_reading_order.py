@@ -129,8 +129,8 @@ def test_a_piece_that_cannot_be_read_is_told_by_its_file(volume: tuple[Path, dic
     with agenda_of(image) as (disk, agenda):
         plans = {item.plan.subject.path: item.plan for item in agenda.items()}
         broken = next(path for path in digests if len(plans[path].extents) > 1)
-        passed, _last = pieces.passed_extents(plans[broken].extents)
-        disk.bad = range(passed[0].volume_offset, passed[0].volume_offset + 512)
+        first = pieces.in_pieces(plans[broken].extents)[0]
+        disk.bad = range(first.volume_offset, first.volume_offset + 512)
     with agenda_of(image) as (again, agenda):
         again.bad = disk.bad
         seen = read_all(agenda.items())
@@ -156,7 +156,6 @@ def test_what_is_left_out_is_not_held(volume: tuple[Path, dict[str, str]]) -> No
 
 def test_holes_and_large_streams_have_no_pieces() -> None:
     small = [Extent(0, 4096, 9000), Extent(4096, 4096, HOLE), Extent(8192, 4096, 5000)]
-    assert pieces.passed_extents(small) == ([small[2]], small[0])
+    assert pieces.in_pieces(small) == [small[2], small[0]]
     large = [one._replace(length_bytes=pieces.LARGEST_IN_PIECES_BYTES) for one in small]
-    assert pieces.passed_extents(large)[0] == []
-    assert pieces.passed_extents(small[:2])[0] == []
+    assert pieces.in_pieces(large) == pieces.in_pieces(small[:2]) == pieces.in_pieces([]) == []

@@ -13,7 +13,7 @@ from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.source import ByteSource
 from triage.pipeline.job import Token
-from triage.pipeline.pieces import LARGEST_IN_PIECES_BYTES, HeldPieces, Piece, passed_extents
+from triage.pipeline.pieces import LARGEST_IN_PIECES_BYTES, HeldPieces, Piece, in_pieces
 from triage.pipeline.survey import Survey
 from triage.rescue.namemap import shown_path
 from triage.rescue.selection import select
@@ -146,9 +146,10 @@ class Agenda:
         for number in fragmented:
             token = Token(survey.index, int(heads[number]))
             plan = survey.streams.plan(token.row)
-            passed, last = passed_extents(plan.extents)
-            if not passed or self._done.has(plan.subject, selected=tier != UNSELECTED_TIER):
+            extents = in_pieces(plan.extents)
+            if not extents or self._done.has(plan.subject, selected=tier != UNSELECTED_TIER):
                 continue
+            *passed, last = extents
             offsets[number] = last.volume_offset
             pieces += (Piece(survey.ntfs.source, survey.info, token, extent) for extent in passed)
             self._in_pieces.add(token)
@@ -213,7 +214,7 @@ class Agenda:
         else:
             info, extents = coming.survey.info, coming.plan.extents[:_AHEAD_EXTENTS]
             if coming.token in self._in_pieces:
-                extents = [passed_extents(coming.plan.extents)[1]]
+                extents = in_pieces(coming.plan.extents)[-1:]
         source = self._sources[info.evidence]
         for extent in extents:
             if extent.volume_offset >= 0:

@@ -35,16 +35,14 @@ class Piece(NamedTuple):
         return self.extent.length_bytes
 
 
-def passed_extents(extents: Sequence[Extent]) -> tuple[list[Extent], Extent]:
-    """Return the extents that the heads pass before the last one on the volume, and that one.
+def in_pieces(extents: Sequence[Extent]) -> list[Extent]:
+    """Return the extents of a stream that is read in pieces, along the volume.
 
-    None are passed where the stream lies in one place, or is too large to be held.
+    None are returned where it lies in one place, or is too large to be held.
     """
     on_disk = sorted((one for one in extents if one.volume_offset not in (HOLE, MISSING)), key=lambda one: one[2])
-    held_bytes = sum(one.length_bytes for one in on_disk)
-    if not 1 < len(on_disk) <= _MOST_EXTENTS or held_bytes > LARGEST_IN_PIECES_BYTES:
-        return [], extents[0]
-    return on_disk[:-1], on_disk[-1]
+    is_small = sum(one.length_bytes for one in on_disk) <= LARGEST_IN_PIECES_BYTES
+    return on_disk if is_small and 1 < len(on_disk) <= _MOST_EXTENTS else []
 
 
 class HeldPieces:
