@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,8 +21,9 @@ from tests.bench.live import LiveBench
 from tests.bench.measure import alternate, drop_caches, peak_memory, ratios, run
 from tests.bench.volumes import build_entries, build_files, mounted
 from triage.examiners.yara_rules import OWN_RULES
+from triage.model.errors import ExitCode
 
-MEASUREMENTS = ("enumeration", "cold", "warm", "live")
+MEASUREMENTS = ("enumeration", "cold", "warm", "quick", "live")
 T = TypeVar("T")
 FILES = 60_000
 FILES_BYTES = 4_800_000_000
@@ -78,6 +80,15 @@ class Bench:
             peak = max(self._on_case(peak_memory, *options) for _ in range(2))
             print(f"(d) peak memory of all processes {' '.join(options)}: {peak / 1e6:.0f} MB")
 
+    def quick(self) -> None:
+        """(g) The quick profile against the full one, both warm, the full one with and without rescue."""
+        build_files(self._image, self._files, self._files_bytes)
+        self._read_once()
+        self._run("--no-rescue")
+        for options in (["--no-rescue"], []):
+            pairs = alternate(self._runs, self._run_quick, partial(self._run, *options))
+            print(f"(g) quick profile / full profile {' '.join(options)}, warm: {ratios(pairs, digits=3)}")
+
     def live(self) -> None:
         """(e) Power-on to ready of the live stick against a plain Debian live system, and (f) the image's size."""
         bench = LiveBench(self._folder)
@@ -90,6 +101,9 @@ class Bench:
 
     def _run(self, *options: str) -> float:
         return self._on_case(run, *options)
+
+    def _run_quick(self) -> float:
+        return self._on_case(lambda command: run(command, expected=ExitCode.INCONCLUSIVE), "--profile", "quick")
 
     def _run_cold(self, *options: str) -> float:
         drop_caches()
@@ -135,7 +149,13 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments.folder.absolute(), arguments.runs, arguments.files, arguments.bytes)
     for name in arguments.only or MEASUREMENTS:
-        measure = {"enumeration": bench.enumeration, "cold": bench.cold, "warm": bench.warm, "live": bench.live}
+        measure = {
+            "enumeration": bench.enumeration,
+            "cold": bench.cold,
+            "warm": bench.warm,
+            "quick": bench.quick,
+            "live": bench.live,
+        }
         measure[name]()
 
 
