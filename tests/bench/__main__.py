@@ -23,8 +23,9 @@ from tests.bench.live import LiveBench
 from tests.bench.measure import alternate, drop_caches, peak_memory, ratios, run
 from tests.bench.volumes import build_entries, build_files, mounted
 from triage.examiners.yara_rules import OWN_RULES
+from triage.model.errors import ExitCode
 
-MEASUREMENTS = ("enumeration", "scale", "cold", "warm", "disk-order", "live")
+MEASUREMENTS = ("enumeration", "scale", "cold", "warm", "quick", "disk-order", "live")
 T = TypeVar("T")
 FILES = 60_000
 FILES_BYTES = 4_800_000_000
@@ -111,6 +112,15 @@ class Bench:
             peak = max(self._on_case(peak_memory, *options) for _ in range(2))
             print(f"(d) peak memory of all processes {' '.join(options)}: {peak / 1e6:.0f} MB")
 
+    def quick(self) -> None:
+        """(i) The quick profile against the full one, both warm, the full one with and without rescue."""
+        build_files(self._image, self._files, self._files_bytes)
+        self._read_once()
+        self._run("--no-rescue")
+        for options in (["--no-rescue"], []):
+            pairs = alternate(self._runs, self._run_quick, partial(self._run, *options))
+            print(f"(i) quick profile / full profile {' '.join(options)}, warm: {ratios(pairs, digits=3)}")
+
     def disk_order(self) -> None:
         """(h) What reading costs on a simulated hard disk, as a multiple of a sequential read of the same bytes."""
         build_files(self._image, self._files, self._files_bytes)
@@ -129,6 +139,9 @@ class Bench:
 
     def _run(self, *options: str) -> float:
         return self._on_case(run, *options)
+
+    def _run_quick(self) -> float:
+        return self._on_case(lambda command: run(command, expected=ExitCode.INCONCLUSIVE), "--profile", "quick")
 
     def _run_cold(self, *options: str) -> float:
         drop_caches()

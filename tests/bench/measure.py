@@ -21,10 +21,10 @@ def drop_caches() -> None:
     Path("/proc/sys/vm/drop_caches").write_text("3")
 
 
-def run(command: Sequence[str | Path]) -> float:
-    """Run a command with its output thrown away; return its wall seconds. An exit code other than 0 is an error."""
+def run(command: Sequence[str | Path], *, expected: int = 0) -> float:
+    """Run a command with its output thrown away; return its wall seconds. Another exit code is an error."""
     started = time.perf_counter()
-    with _started(command):
+    with _started(command, expected):
         pass
     return time.perf_counter() - started
 
@@ -43,11 +43,11 @@ def peak_memory(command: Sequence[str | Path]) -> int:
 
 
 @contextmanager
-def _started(command: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: Sequence[str | Path], expected: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors) as process:
             yield process
-        if process.returncode != 0:
+        if process.returncode != expected:
             errors.seek(0)
             told = errors.read().decode(errors="replace")[-500:]
             raise RuntimeError(f"{command[0]} ended with {process.returncode}: {told}")
@@ -58,10 +58,10 @@ def alternate(runs: int, first: Callable[[], float], second: Callable[[], float]
     return [(first(), second()) for _ in range(runs)]
 
 
-def ratios(pairs: Sequence[tuple[float, float]]) -> str:
+def ratios(pairs: Sequence[tuple[float, float]], digits: int = 2) -> str:
     """Return the ratio first to second of all pairs as `median (minimum to maximum)`."""
     values = sorted(first / second for first, second in pairs)
-    return f"{statistics.median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f})"
+    return f"{statistics.median(values):.{digits}f} ({values[0]:.{digits}f} to {values[-1]:.{digits}f})"
 
 
 class _Sampler(threading.Thread):

@@ -73,6 +73,6 @@ class HeaderReader:
 
 def told(survey: Survey, subject: Subject, found: Sequence[Finding] = ()) -> Iterator[Finding]:
     """Yield what header and name of a stream tell together, with the times of its names."""
-    times = times_of(None, survey.ntfs.file_name_times(subject.mft_entry))
     for finding in survey.decide(subject, found):
+        times = times_of(None, survey.ntfs.file_name_times(subject.mft_entry))
         yield msgspec.structs.replace(finding, times=finding.times | times)
