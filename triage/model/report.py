@@ -8,6 +8,7 @@ from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
+from triage.model.isolation import Isolation
 from triage.model.verdict import Verdict
 from triage.model.volume import VolumeInfo
 
@@ -24,7 +25,10 @@ class Tool(Struct, frozen=True, kw_only=True):
 
 
 class CaseInfo(Struct, frozen=True, kw_only=True):
-    """The frame of a case. Times are UTC ISO 8601 with `Z`. `sessions` counts runs, more than one after a resume."""
+    """The frame of a case. Times are UTC ISO 8601 with `Z`. `sessions` counts runs, more than one after a resume.
+
+    `isolation` is what held of that of the processes which parsed the evidence, each outcome once.
+    """
 
     id: str
     examiner: str
@@ -35,6 +39,7 @@ class CaseInfo(Struct, frozen=True, kw_only=True):
     sessions: int = 1
     command: tuple[str, ...] = ()
     fatal: str | None = None
+    isolation: tuple[Isolation, ...] = ()
 
 
 class Reconciliation(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
 from triage.pipeline.guard import Guard
-from triage.pipeline.job import HIVES, WHOLE_VOLUME, Job, Token
+from triage.pipeline.job import HIVES, WHOLE_VOLUME, Job, LeftOut, Token
 from triage.pipeline.journal import (
     JOURNAL_NAME,
     EnumerationRecord,
@@ -85,6 +85,7 @@ def _survey_all(
 ) -> list[Survey]:
     """Survey every NTFS volume but those on which a worker died before."""
     surveys: list[Survey] = []
+    left_out = {one.token: one for one in job.left_out}
 
     def note(gap: Gap) -> None:
         journal.add(GapRecord(gap))
@@ -94,28 +95,18 @@ def _survey_all(
         where = Where(volume=found.info.id)
         if found.ntfs is None or board.stop:
             continue
-        if Token(index, WHOLE_VOLUME) in job.skip:
-            note(
-                Gap(
-                    kind=GapKind.WORKER_DIED,
-                    detail="the enumeration of this volume kills the worker",
-                    where=where,
-                )
-            )
+        if (deadly := left_out.get(Token(index, WHOLE_VOLUME))) is not None:
+            detail = f"the enumeration of this volume kills the worker: {deadly.cause}"
+            note(Gap(kind=GapKind.WORKER_DIED, detail=detail, where=where))
             continue
         board.text = f"{found.info.id} {found.info.label or ''}"
-        skip_hives = Token(index, HIVES) in job.skip
-        if skip_hives:
-            note(
-                Gap(
-                    kind=GapKind.WORKER_DIED,
-                    detail="parsing this volume's hives kills the worker",
-                    where=where,
-                )
-            )
+        deadly = left_out.get(Token(index, HIVES))
+        if deadly is not None:
+            detail = f"parsing this volume's hives kills the worker: {deadly.cause}"
+            note(Gap(kind=GapKind.WORKER_DIED, detail=detail, where=where))
         board.begin(0, Token(index, WHOLE_VOLUME))
         with Guard(note).at(where):
-            survey = _survey(index, found, surveyor, board, skip_hives=skip_hives)
+            survey = _survey(index, found, surveyor, board, skip_hives=deadly is not None)
             if survey is not None:
                 surveys.append(survey)
                 rows = survey.table.streams
@@ -136,24 +127,25 @@ def _survey(index: int, found: FoundVolume, surveyor: Surveyor, board: Board, *,
 
 def _read(job: Job, agenda: Agenda, equipment: Equipment, board: Board) -> None:
     """Read what is to be read: streams on which a worker may have died alone and first, the rest together."""
-    suspects, rest = set(job.suspects), set(job.suspects) | set(job.skip)
+    suspects, left_out = set(job.suspects), {one.token: one for one in job.left_out}
     if suspects:
         read_all(agenda.items(only=suspects), equipment, threads=1)
-    for item in agenda.items(only=set(job.skip)):
-        _note_fatal(item, equipment)
+    for item in agenda.items(only=left_out.keys()):
+        _note_fatal(item, left_out[item.token], equipment)
     if not board.stop:
-        read_all(agenda.items(leave_out=rest), equipment, threads=job.threads)
+        read_all(agenda.items(leave_out=suspects | left_out.keys()), equipment, threads=job.threads)
 
 
-def _note_fatal(item: Item, equipment: Equipment) -> None:
+def _note_fatal(item: Item, deadly: LeftOut, equipment: Equipment) -> None:
     """Record a stream that kills the worker whenever it is examined."""
     subject = item.plan.subject
-    detail = "examining this stream kills the worker; it was left out"
+    detail = f"examining this stream kills the worker, it was left out: {deadly.cause}"
     gap = Gap(kind=GapKind.WORKER_DIED, detail=detail, where=place(item.plan), bytes=subject.size_bytes)
     equipment.journal.add(GapRecord(gap))
     if equipment.vault is not None and item.selected:
         equipment.vault.record(subject, RescueOutcome.FAILED, detail)
-    equipment.journal.add(stream_record(subject, StreamState.WORKER_DIED))
+    state = StreamState.TIMED_OUT if deadly.hung else StreamState.WORKER_DIED
+    equipment.journal.add(stream_record(subject, state))
 
 
 def _open_vault(job: Job, journal: JournalWriter, done: Done) -> Vault:

@@ -93,6 +93,7 @@ def _report(gathered: Gathered, job: Job, evidence: list[Evidence], ending: Endi
             sessions=len(gathered.sessions),
             command=first.command,
             fatal=ending.fatal,
+            isolation=tuple(gathered.isolation),
         ),
         evidence=evidence,
         destination=None if job.rescue_to is None else Path(job.rescue_to),

@@ -61,6 +61,7 @@ GAP_KINDS: Mapping[str, str] = {
     GapKind.WORKER_DIED: N_("examination crashed"),
     GapKind.INTERRUPTED: N_("interrupted"),
     GapKind.NOT_RESCUED: N_("not rescued"),
+    GapKind.NOT_ISOLATED: N_("parser not fully isolated"),
     GapKind.INTERNAL: N_("internal error"),
 }
 STREAM_STATES: Mapping[str, str] = {

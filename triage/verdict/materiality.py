@@ -34,6 +34,7 @@ MATERIAL: dict[GapKind, bool] = {
     GapKind.WORKER_DIED: True,
     GapKind.INTERRUPTED: True,
     GapKind.NOT_RESCUED: False,  # the file was examined; that it was not saved shows in the exit code
+    GapKind.NOT_ISOLATED: False,  # what was seen is as good; the examining computer was less protected
     GapKind.INTERNAL: True,
 }
 
