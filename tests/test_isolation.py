@@ -133,4 +133,6 @@ def test_what_holds_is_told(undisturbed: Case) -> None:
     assert isolation.seccomp
     assert set(isolation.refused) == set(Attempt)
     assert isolation.allowed == ()
-    said_in(undisturbed.folder, [f"Landlock {isolation.landlock_abi}", "seccomp", "other files", "network"])
+    said_in(
+        undisturbed.folder, [f"Landlock {isolation.landlock_abi}", "seccomp", "changing other files", "the network"]
+    )

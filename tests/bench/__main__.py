@@ -21,7 +21,8 @@ from tests.bench.measure import alternate, drop_caches, peak_memory, ratios, run
 from tests.bench.volumes import build_entries, build_files, mounted
 from triage.examiners.yara_rules import OWN_RULES
 
-MEASUREMENTS = ("enumeration", "cold", "warm", "live")
+MEASUREMENTS = ("enumeration", "cold", "warm", "isolation", "live")
+UNCONFINED = Path(__file__).with_name("unconfined")
 T = TypeVar("T")
 FILES = 60_000
 FILES_BYTES = 4_800_000_000
@@ -78,6 +79,19 @@ class Bench:
             peak = max(self._on_case(peak_memory, *options) for _ in range(2))
             print(f"(d) peak memory of all processes {' '.join(options)}: {peak / 1e6:.0f} MB")
 
+    def isolation(self) -> None:
+        """What the worker's isolation costs: the whole job from a warm cache, confined and not."""
+        build_files(self._image, self._files, self._files_bytes)
+        path = os.pathsep.join((str(UNCONFINED), os.environ.get("PYTHONPATH", "")))
+        self._read_once()
+        self._run("--no-rescue")
+        pairs = alternate(
+            self._runs,
+            lambda: self._run("--no-rescue"),
+            lambda: self._on_case(run, "--no-rescue", environment=(f"PYTHONPATH={path}",)),
+        )
+        print(f"(g) triage confined / unconfined, warm, no rescue: {ratios(pairs)}")
+
     def live(self) -> None:
         """(e) Power-on to ready of the live stick against a plain Debian live system, and (f) the image's size."""
         bench = LiveBench(self._folder)
@@ -95,9 +109,21 @@ class Bench:
         drop_caches()
         return self._run(*options)
 
-    def _on_case(self, measure: Callable[[Sequence[str | Path]], T], *options: str) -> T:
+    def _on_case(
+        self, measure: Callable[[Sequence[str | Path]], T], *options: str, environment: Sequence[str] = ()
+    ) -> T:
         """Measure, then remove the case: ext4 is slow to reuse inodes that were freed within the last minute."""
-        measured = measure([self._triage, "run", self._image, "--out", self._case, "--quiet", *options])
+        command: list[str | Path] = [
+            "env",
+            *environment,
+            self._triage,
+            "run",
+            self._image,
+            "--out",
+            self._case,
+            "--quiet",
+        ]
+        measured = measure([*command, *options])
         shutil.rmtree(self._case)
         return measured
 
@@ -135,7 +161,13 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments.folder.absolute(), arguments.runs, arguments.files, arguments.bytes)
     for name in arguments.only or MEASUREMENTS:
-        measure = {"enumeration": bench.enumeration, "cold": bench.cold, "warm": bench.warm, "live": bench.live}
+        measure: dict[str, Callable[[], None]] = {
+            "enumeration": bench.enumeration,
+            "cold": bench.cold,
+            "warm": bench.warm,
+            "isolation": bench.isolation,
+            "live": bench.live,
+        }
         measure[name]()
 
 

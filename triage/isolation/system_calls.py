@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Numbers on x86_64, and in the generic table that aarch64 uses; -1 where an architecture has no such call. Nothing that
-#: parses makes these by mistake.
+#: Numbers on x86_64, and in the generic table that aarch64 uses; -1 where an architecture has no such call. No program
+#: that only parses makes these by mistake.
 DEADLY: Final[dict[str, tuple[int, int]]] = {
     # the network, and sockets to other processes
     "socket": (41, 198),

@@ -57,7 +57,9 @@ def _environment() -> Environment:
     environment.globals.update(_=_, ngettext=ngettext, words=words)
     environment.filters.update(
         content_bytes=view.content_bytes,
+        kept_from=words.kept_from,
         moment=words.moment,
+        not_kept_from=words.not_kept_from,
         number=words.number,
         percent=words.percent,
         place=view.place,

@@ -19,6 +19,8 @@ from triage.report.words import (
     RESCUE_OUTCOMES,
     SEVERITIES,
     headline,
+    kept_from,
+    not_kept_from,
     number,
     percent,
     say,
@@ -98,6 +100,10 @@ def _figures(report: Report) -> Iterator[str]:
         total=size(content_bytes(coverage)),
         percent=percent(coverage.bytes_read, content_bytes(coverage)),
     )
+    for isolation in report.case.isolation:
+        yield _("Parsing was kept from: {kept}").format(kept=kept_from(isolation))
+        if isolation.allowed:
+            yield _("NOT kept from: {open}").format(open=not_kept_from(isolation))
     if report.rescue is None:
         yield _("Rescued: nothing, as asked")
         return

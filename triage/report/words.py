@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from triage.model.entry import StreamState
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
+from triage.model.isolation import Attempt, Isolation
 from triage.model.rescue import RescueOutcome
 from triage.model.text import N_, _
 from triage.model.verdict import Outcome
@@ -87,6 +88,14 @@ RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.INTERRUPTED: N_("Not reached: interrupted"),
 }
 
+ATTEMPTS: Mapping[str, str] = {
+    Attempt.READ_ELSEWHERE: N_("reading other files"),
+    Attempt.WRITE_ELSEWHERE: N_("changing other files"),
+    Attempt.NETWORK: N_("the network"),
+    Attempt.PROGRAM: N_("other programs"),
+    Attempt.OTHER_PROCESS: N_("other processes"),
+}
+
 
 def say(value: str, words: Mapping[str, str]) -> str:
     """Return a value in the chosen language; one that has no words, of a later version, as it stands."""
@@ -111,6 +120,19 @@ def headline(outcome: Outcome, families: Iterable[str]) -> str:
     if outcome is Outcome.INDICATORS_FOUND and names:
         return _("Indicators found: {families}").format(families=names)
     return say(outcome, OUTCOMES)
+
+
+def kept_from(isolation: Isolation) -> str:
+    """Return what the process that parsed was kept from, and by what: `the network (Landlock 7, seccomp)`."""
+    means = [f"Landlock {isolation.landlock_abi}"] if isolation.landlock_abi > 0 else []
+    means += ["seccomp"] if isolation.seccomp else []
+    kept = ", ".join(say(attempt, ATTEMPTS) for attempt in isolation.refused) or _("nothing")
+    return f"{kept} ({', '.join(means)})" if means else kept
+
+
+def not_kept_from(isolation: Isolation) -> str:
+    """Return what it was not kept from; empty where there is nothing of that."""
+    return ", ".join(say(attempt, ATTEMPTS) for attempt in isolation.allowed)
 
 
 def percent(part: int, whole: int) -> str:
