@@ -37,13 +37,19 @@ def undisturbed(
 
 
 def attacked(
-    images: Sequence[Path], undisturbed: Case, folder: Path, act: str, monkeypatch: pytest.MonkeyPatch
+    images: Sequence[Path],
+    undisturbed: Case,
+    folder: Path,
+    act: str,
+    monkeypatch: pytest.MonkeyPatch,
+    yara_timeout_seconds: int = 60,
 ) -> Case:
     """Return the case of a run in which one stream of the second volume attacks whoever examines it."""
     hook = Hook(folder=folder, act=act, path=f"v2/{STREAM}", written=images[0])
     for name, value in hook.environment().items():
         monkeypatch.setenv(name, value)
-    case = run_case(images, folder / "case", rescue=undisturbed.report.rescue is not None)
+    rescue = undisturbed.report.rescue is not None
+    case = run_case(images, folder / "case", rescue=rescue, yara_timeout_seconds=yara_timeout_seconds)
     assert hook.is_reached()
     return case
 
@@ -98,8 +104,7 @@ def test_a_hang_costs_one_stream(
 ) -> None:
     """A match that never ends keeps all threads from running; it is known by the processor time it takes."""
     monkeypatch.setattr(watch, "PATIENCE", Patience(computing_seconds=1))
-    monkeypatch.setattr(Patience, "with_rules", lambda self, _seconds: self)
-    case = attacked(images, undisturbed, tmp_path, "spin", monkeypatch)
+    case = attacked(images, undisturbed, tmp_path, "spin", monkeypatch, yara_timeout_seconds=1)
     assert_costs_one_stream(case, undisturbed, GapKind.WORKER_DIED)
     assert "without getting on" in case.gaps(GapKind.WORKER_DIED)[0].detail
     assert case.report.coverage.streams_by_state["timed-out"] == 1

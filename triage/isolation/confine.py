@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from triage.isolation import landlock
 from triage.isolation.kernel import open_local_socket
-from triage.isolation.limits import capabilities, drop_privileges, limit_resources, memory_limit
+from triage.isolation.limits import capabilities, drop_privileges, limit_resources, memory_bound, memory_limit
 from triage.isolation.seccomp import Refusal, forbid
 from triage.model.gap import Gap, GapKind
 from triage.model.isolation import Attempt, Isolation
@@ -43,10 +43,9 @@ class Needs(Struct, frozen=True, kw_only=True):
 def confine(needs: Needs) -> tuple[Isolation, Gap | None]:
     """Confine this process as far as the kernel can; return what holds, and a gap where that is not all."""
     troubles: list[str] = []
-    memory_bytes = memory_limit(needs.evidence_bytes)
     abi, filtered = 0, False
     with _noted("limits", troubles):
-        limit_resources(memory_bytes)
+        limit_resources(memory_limit(needs.evidence_bytes))
     with _noted("privileges", troubles):
         drop_privileges()
     with _noted("Landlock", troubles):
@@ -63,7 +62,7 @@ def confine(needs: Needs) -> tuple[Isolation, Gap | None]:
         seccomp=filtered,
         refused=refused,
         allowed=tuple(attempt for attempt in Attempt if attempt not in refused),
-        memory_bytes=memory_bytes,
+        memory_bytes=memory_bound(),
         capabilities=capabilities(),
     )
     return isolation, _gap(isolation, troubles)

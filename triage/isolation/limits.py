@@ -40,8 +40,8 @@ KEPT: Final = (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_FOWNER)
 def memory_limit(evidence_bytes: int) -> int:
     """Return how much a process that parses so much evidence may allocate, in bytes.
 
-    What grows with the evidence is what is known of its files: of a volume with nothing but empty files that is
-    some 400 bytes for each 1,024 of its length. A quarter of the machine's memory is left to others.
+    What grows with the evidence is what is known of its files: some 400 bytes of each, whose record on the volume takes
+    1,024. A quarter of the machine's memory is left to others.
     """
     machine_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(_BASE_BYTES + evidence_bytes // 2, machine_bytes // 4 * 3)
@@ -56,6 +56,11 @@ def limit_resources(memory_bytes: int) -> None:
         resource.setrlimit(limit, (bound, bound))
     with suppress(OSError):  # no /proc, as in some containers
         _OUT_OF_MEMORY_SCORE.write_text(_FIRST_KILLED)
+
+
+def memory_bound() -> int:
+    """Return how much this process may allocate, in bytes; -1 without a bound."""
+    return resource.getrlimit(resource.RLIMIT_DATA)[0]
 
 
 def drop_privileges() -> None:

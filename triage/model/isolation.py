@@ -21,8 +21,8 @@ class Isolation(Struct, frozen=True, kw_only=True):
     """What held of one process's isolation.
 
     `landlock_abi` is 0 and `seccomp` False where they are not in force. `refused` are the attempts that failed as they
-    should, `allowed` those that did not. `memory_bytes` is how much the process may allocate; `capabilities` are the
-    numbers of those that it keeps (capabilities(7)), none for ordinary users.
+    should, `allowed` those that did not. `memory_bytes` is how much the process may allocate (-1: without a bound);
+    `capabilities` are the numbers of those that it keeps (capabilities(7)), none for ordinary users.
     """
 
     landlock_abi: int
