@@ -141,3 +141,27 @@ def test_what_holds_is_told(undisturbed: Case) -> None:
     said_in(
         undisturbed.folder, [f"Landlock {isolation.landlock_abi}", "seccomp", "changing other files", "the network"]
     )
+
+
+def test_what_does_not_hold_is_a_gap(images: Sequence[Path], tmp_path: Path) -> None:
+    hook = Hook(folder=tmp_path, act="", place="walls")
+    ran = triage("run", images[0], "--out", tmp_path / "case", "--no-rescue", hook=hook)
+    report = report_of(tmp_path / "case")
+    assert [(gap.kind, gap.material) for gap in report.gaps] == [(GapKind.NOT_ISOLATED, False)]
+    assert "Landlock: Function not implemented" in report.gaps[0].detail
+    assert report.case.isolation[0].allowed == (Attempt.READ_ELSEWHERE, Attempt.WRITE_ELSEWHERE)
+    assert ran.code == 10
+    said_in(tmp_path / "case", ["NOT kept from: reading other files, changing other files", "the network"])
+    assert "NOT kept from: reading other files, changing other files" in ran.out
+
+
+def test_segments_of_evidence_are_found_from_within(images: Sequence[Path], tmp_path: Path) -> None:
+    whole = images[0].read_bytes()
+    half = len(whole) // 2 // 512 * 512
+    segments = [tmp_path / "disk.001", tmp_path / "disk.002"]
+    for segment, content in zip(segments, (whole[: len(whole) - half], whole[len(whole) - half :]), strict=True):
+        segment.write_bytes(content)
+    assert triage("run", segments[0], "--out", tmp_path / "case", "--no-rescue").code == 10
+    report = report_of(tmp_path / "case")
+    assert len(report.evidence[0].segments) == 2
+    assert report.gaps == ()

@@ -1,9 +1,10 @@
 """Makes the worker of a test do at a chosen place what hostile bytes could make it do; Python imports this by itself.
 
 `WORKER_HOOK` is JSON: `place` is where (`volume`: before a file table is read, `hive`: before one is parsed, `stream`:
-when a stream begins), `path` which stream (behind its volume's name), else the one of number `at`. `act` is `wait` (go
-on when `gate` is there; all later streams wait too), `write` (a byte to the file `gate`, once), `die` (the first
-`times` workers that come there), or, every time, one of `_ATTACKS`. Each time adds a byte to `reached`.
+when a stream begins; `walls`: nowhere, but the kernel has no Landlock), `path` which stream, behind its volume's name,
+else the one of number `at`. `act` is `wait` (go on when `gate` is there; all later streams wait too), `write` (a byte
+to the file `gate`, once), `die` (the first `times` workers that come there), or, every time, one of `_ATTACKS`. Each
+time adds a byte to `reached`.
 
 The worker is confined by then: the files of the test are opened before.
 """
@@ -11,6 +12,7 @@ The worker is confined by then: the files of the test are opened before.
 from __future__ import annotations
 
 import ctypes
+import errno
 import itertools
 import json
 import os
@@ -26,6 +28,7 @@ from typing import ParamSpec, TypeVar
 
 if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
     from triage.examiners.digest import DigestExaminer
+    from triage.isolation import landlock
     from triage.model.entry import Subject
     from triage.pipeline import survey
 
@@ -98,7 +101,12 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
 
         return wrapped
 
-    if _hook["place"] == "stream":
+    def _missing() -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    if _hook["place"] == "walls":
+        landlock.version = _missing
+    elif _hook["place"] == "stream":
         DigestExaminer.begin = _hooked_begin  # type: ignore[method-assign]
     elif _hook["place"] == "volume":
         survey.read_mft = _hooked(survey.read_mft)  # type: ignore[attr-defined]
