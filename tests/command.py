@@ -49,7 +49,7 @@ class Ran(Struct, frozen=True, kw_only=True):
 
 
 class Hook(Struct, frozen=True, kw_only=True):
-    """Where the worker is stopped, killed or made to write; see `worker_hook`."""
+    """Where the worker is stopped, killed or made to do something else; see `worker_hook`."""
 
     folder: Path
     act: str
@@ -60,8 +60,16 @@ class Hook(Struct, frozen=True, kw_only=True):
     written: Path | None = None
 
     @property
-    def reached(self) -> Path:
+    def log(self) -> Path:
+        """One byte for each time that the place was reached; there from the worker's start."""
         return self.folder / "reached"
+
+    @property
+    def times_reached(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def is_reached(self) -> bool:
+        return self.times_reached > 0
 
     @property
     def gate(self) -> Path:
@@ -74,7 +82,7 @@ class Hook(Struct, frozen=True, kw_only=True):
             "at": self.at,
             "path": self.path,
             "times": self.times,
-            "reached": str(self.reached),
+            "reached": str(self.log),
             "gate": str(self.written or self.gate),
         }
         return {"PYTHONPATH": os.pathsep.join((str(HOOK_FOLDER), str(REPOSITORY))), "WORKER_HOOK": json.dumps(plan)}

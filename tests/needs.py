@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from triage.isolation import landlock
+
 DATA_VARIABLE = "TRIAGE_TEST_DATA"
 
 
@@ -25,6 +27,15 @@ def needs_root() -> pytest.MarkDecorator:
 def needs_device(path: str) -> pytest.MarkDecorator:
     """Skip where a device node is missing, `/dev/fuse` or `/dev/loop-control` for example."""
     return pytest.mark.skipif(not Path(path).exists(), reason=f"needs {path}")
+
+
+def needs_landlock() -> pytest.MarkDecorator:
+    """Skip where the kernel has no Landlock that lets files be moved between folders (before Linux 5.19), or none."""
+    try:
+        missing = landlock.version() < landlock.OLDEST_USED
+    except OSError:
+        missing = True
+    return pytest.mark.skipif(missing, reason="needs a kernel with Landlock, version 2")
 
 
 def needs_data(*relative_paths: str) -> pytest.MarkDecorator:

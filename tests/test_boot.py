@@ -31,6 +31,7 @@ from tests.lab.plan import Kind
 from tests.loops import sparse
 from tests.needs import needs_root, needs_tool
 from triage.pipeline.case_folder import RESCUE_FOLDER
+from triage.report.document import load_report
 
 SWITCH = "TRIAGE_TEST_BOOT"
 PICTURES = "TRIAGE_TEST_PICTURES"
@@ -260,6 +261,8 @@ def test_the_stick_holds_a_signed_case_with_the_files_as_they_were(boot: Boot, t
         (case,) = folder.glob("case-*")
         verify = subprocess.run((sys.executable, "-m", "triage", "verify", case), capture_output=True, text=True)
         assert verify.returncode == 0, verify.stdout + verify.stderr
+        (isolation,) = load_report(case / "report.json").case.isolation
+        assert isolation.allowed == ()
         payload = case / RESCUE_FOLDER / "data"
         rescued = {str(path.relative_to(payload)).partition("/")[2]: sha256(path) for path in _files(payload)}
         fingerprint = (case / "allowed_signers").read_text()

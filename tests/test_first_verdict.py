@@ -62,7 +62,7 @@ def test_without_findings_it_is_inconclusive_and_the_end_refines_it(lab_disk: La
 def test_it_is_told_before_the_long_read(image: Path, tmp_path: Path) -> None:
     hook = Hook(folder=tmp_path, act="wait", at=1)
     with start("run", image, "--out", tmp_path / "case", "--no-rescue", hook=hook) as process:
-        wait_until(hook.reached.exists, process)  # at the first stream
+        wait_until(hook.is_reached, process)  # at the first stream
         said = said_until(process, "so far")
         assert f"triage: {_FOUND} The content of 124 streams is not read yet.\n" in said
         assert not hook.gate.exists()

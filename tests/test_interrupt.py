@@ -63,7 +63,7 @@ def stopped(_stopped: Path) -> Path:
 def stopped_by(number: signal.Signals, *arguments: str | Path, hook: Hook) -> str:
     """Interrupt a run when its worker has come to the hook; return what it said until it stopped."""
     with start(*arguments, hook=hook) as process:
-        wait_until(hook.reached.exists, process)
+        wait_until(hook.is_reached, process)
         os.killpg(process.pid, number)  # as a terminal does
         said = said_until(process, "once more")
         hook.gate.touch()
@@ -120,7 +120,7 @@ def test_a_second_interrupt_ends_at_once_and_seals_all_the_same(image: Path, und
     case = tmp_path / "case"
     hook = Hook(folder=tmp_path, act="wait", at=30)
     with start("run", image, "--out", case, hook=hook) as process:
-        wait_until(hook.reached.exists, process)
+        wait_until(hook.is_reached, process)
         process.send_signal(signal.SIGINT)
         said_until(process, "once more")
         process.send_signal(signal.SIGINT)
@@ -138,7 +138,7 @@ def test_interrupted_before_anything_is_known(image: Path, undisturbed: Path, tm
     case = tmp_path / "case"
     hook = Hook(folder=tmp_path, act="wait", place="volume")
     with start("run", image, "--out", case, hook=hook) as process:
-        wait_until(hook.reached.exists, process)
+        wait_until(hook.is_reached, process)
         process.send_signal(signal.SIGINT)
         said_until(process, "once more")
         process.send_signal(signal.SIGINT)

@@ -27,7 +27,7 @@ from triage.model.gap import GapKind
 from triage.model.profile import Profile
 from triage.model.verdict import Outcome, Stage
 from triage.pipeline import quick
-from triage.pipeline.job import Job, Token
+from triage.pipeline.job import Job, LeftOut, Token
 from triage.pipeline.ledger import HEADER_BYTES
 from triage.report.verify import verify_case
 from triage.volumes.ntfs import NtfsVolume
@@ -188,7 +188,7 @@ def test_encrypted_files_are_told_by_header_and_beyond_the_sample_by_name(
 
 def test_a_header_that_kills_the_worker_is_left_out(volume: Path, tmp_path: Path) -> None:
     path = f"{_DOCUMENTS}/d3/f003.docx"
-    case = _case(volume, tmp_path / "case", skip=(Token(0, _row_of(volume, path)),))
+    case = _case(volume, tmp_path / "case", left_out=(LeftOut(Token(0, _row_of(volume, path)), "killed"),))
     assert _states(case)[path] is StreamState.WORKER_DIED
     assert [gap.where.path for gap in case.gaps(GapKind.WORKER_DIED)] == [path]
     (row,) = case.report.coverage.ledger

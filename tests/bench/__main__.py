@@ -25,7 +25,8 @@ from tests.bench.volumes import build_entries, build_files, mounted
 from triage.examiners.yara_rules import OWN_RULES
 from triage.model.errors import ExitCode
 
-MEASUREMENTS = ("enumeration", "scale", "cold", "warm", "quick", "disk-order", "live")
+MEASUREMENTS = ("enumeration", "scale", "cold", "warm", "quick", "isolation", "disk-order", "live")
+UNCONFINED = Path(__file__).with_name("unconfined")
 T = TypeVar("T")
 FILES = 60_000
 FILES_BYTES = 4_800_000_000
@@ -121,6 +122,16 @@ class Bench:
             pairs = alternate(self._runs, self._run_quick, partial(self._run, *options))
             print(f"(i) quick profile / full profile {' '.join(options)}, warm: {ratios(pairs, digits=3)}")
 
+    def isolation(self) -> None:
+        """(j) What the worker's isolation costs: the whole job from a warm cache, confined and not."""
+        build_files(self._image, self._files, self._files_bytes)
+        path = os.pathsep.join((str(UNCONFINED), os.environ.get("PYTHONPATH", "")))
+        self._read_once()
+        self._run("--no-rescue")
+        unconfined = partial(self._on_case, run, "--no-rescue", environment=(f"PYTHONPATH={path}",))
+        pairs = alternate(self._runs, partial(self._run, "--no-rescue"), unconfined)
+        print(f"(j) triage confined / unconfined, warm, no rescue: {ratios(pairs)}")
+
     def disk_order(self) -> None:
         """(h) What reading costs on a simulated hard disk, as a multiple of a sequential read of the same bytes."""
         build_files(self._image, self._files, self._files_bytes)
@@ -147,9 +158,24 @@ class Bench:
         drop_caches()
         return self._run(*options)
 
-    def _on_case(self, measure: Callable[[Sequence[str | Path]], T], *options: str, image: Path | None = None) -> T:
+    def _on_case(
+        self,
+        measure: Callable[[Sequence[str | Path]], T],
+        *options: str,
+        image: Path | None = None,
+        environment: Sequence[str] = (),
+    ) -> T:
         shutil.rmtree(self._case, ignore_errors=True)
-        return measure([self._triage, "run", image or self._image, "--out", self._case, "--quiet", *options])
+        command: list[str | Path] = [
+            self._triage,
+            "run",
+            image or self._image,
+            "--out",
+            self._case,
+            "--quiet",
+            *options,
+        ]
+        return measure(["env", *environment, *command])
 
     def _remove_copies(self) -> None:
         """Remove what the pair before left, and wait until its inodes are free to use.

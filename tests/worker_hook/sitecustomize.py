@@ -1,17 +1,25 @@
-"""Stops or kills the worker of a test at a chosen place; Python imports this by itself from the PYTHONPATH.
+"""Makes the worker of a test do at a chosen place what hostile bytes could make it do; Python imports this by itself.
 
 `WORKER_HOOK` is JSON: `place` is where (`volume`: before a file table is read, `hive`: before one is parsed, `stream`:
-when a stream begins), `path` which stream, else the one of number `at`. `act` is `wait` (make `reached`, go on when
-`gate` is there; all later streams wait too), `die` (the first `times` workers that come there) or `write` (a byte to
-the file `gate`, once).
+when a stream begins; `walls`: nowhere, but the kernel has no Landlock), `path` which stream, behind its volume's name,
+else the one of number `at`. `act` is `wait` (go on when `gate` is there; all later streams wait too), `write` (a byte
+to the file `gate`, once), `die` (the first `times` workers that come there), or, every time, one of `_ATTACKS`. Each
+time adds a byte to `reached`.
+
+The worker is confined by then: the files of the test are opened before.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import itertools
 import json
 import os
+import re
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,11 +28,15 @@ from typing import ParamSpec, TypeVar
 
 if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
     from triage.examiners.digest import DigestExaminer
+    from triage.isolation import landlock
     from triage.model.entry import Subject
     from triage.pipeline import survey
 
     _hook = json.loads(os.environ["WORKER_HOOK"])
-    _reached, _gate = Path(_hook["reached"]), Path(_hook["gate"])
+    _flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    _reached, _gate = os.open(_hook["reached"], _flags), Path(_hook["gate"])
+    _written = os.open(_gate, os.O_RDWR) if _hook["act"] == "write" else -1
+    _outside = Path(_hook["reached"]).with_name("outside")
     _numbers = itertools.count(1)
     _begin = DigestExaminer.begin
 
@@ -34,24 +46,48 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
             if os.path.basename(os.path.realpath(f"/proc/self/fd/{descriptor}")) == "journal.jsonl":
                 os.write(int(descriptor), b'["gap",{"kind":"read-')
 
+    def _allocate() -> None:
+        hoard = []
+        while True:
+            hoard.append(bytes(64 << 20))
+
+    def _fork_for_ever() -> None:
+        while True:
+            os.fork()
+
+    _ATTACKS: dict[str, Callable[[], object]] = {
+        "crash": lambda: ctypes.string_at(0),
+        "spin": lambda: re.match(r"(a+)+$", "a" * 64 + "b"),
+        "sleep": lambda: ctypes.CDLL(None).pause(),
+        "allocate": _allocate,
+        "socket": socket.socket,
+        "run": lambda: subprocess.run(["/bin/true"], check=True),
+        "fork": _fork_for_ever,
+        "outside": lambda: _outside.write_bytes(b"x"),
+        "change-evidence": lambda: _gate.write_bytes(b"x"),
+        "read-elsewhere": Path("/etc/passwd").read_bytes,
+        "chmod": lambda: _gate.chmod(0o777),
+        "signal": lambda: os.kill(os.getppid(), signal.SIGTERM),
+    }
+
     def _act() -> None:
-        with _reached.open("a") as reached:
-            reached.write("x")
+        os.write(_reached, b"x")
+        times = os.fstat(_reached).st_size
         if _hook["act"] == "wait":
             while not _gate.exists():
                 time.sleep(0.01)
-        elif _hook["act"] == "write" and _reached.stat().st_size == 1:
-            with _gate.open("r+b") as file:
-                file.seek(-1, os.SEEK_END)
-                file.write(b"x")
-        elif _hook["act"] == "die" and _reached.stat().st_size <= _hook["times"]:
+        elif _hook["act"] == "write" and times == 1:
+            os.pwrite(_written, b"x", os.fstat(_written).st_size - 1)
+        elif _hook["act"] == "die" and times <= _hook["times"]:
             _tear_journal()
             os.kill(os.getpid(), signal.SIGKILL)
+        elif _hook["act"] in _ATTACKS:
+            _ATTACKS[_hook["act"]]()
 
     def _hooked_begin(self: DigestExaminer, subject: Subject) -> None:
         number = next(_numbers)
         others_too = _hook["act"] == "wait" and 0 < _hook["at"] < number
-        if subject.path == _hook["path"] or number == _hook["at"] or others_too:
+        if _hook["path"] == f"{subject.volume}/{subject.path}" or number == _hook["at"] or others_too:
             _act()
         _begin(self, subject)
 
@@ -65,7 +101,12 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
 
         return wrapped
 
-    if _hook["place"] == "stream":
+    def _missing() -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    if _hook["place"] == "walls":
+        landlock.version = _missing
+    elif _hook["place"] == "stream":
         DigestExaminer.begin = _hooked_begin  # type: ignore[method-assign]
     elif _hook["place"] == "volume":
         survey.read_mft = _hooked(survey.read_mft)  # type: ignore[attr-defined]

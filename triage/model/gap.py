@@ -43,6 +43,7 @@ class GapKind(StrEnum):
     WORKER_DIED = "worker-died"
     INTERRUPTED = "interrupted"
     NOT_RESCUED = "not-rescued"
+    NOT_ISOLATED = "not-isolated"
     INTERNAL = "internal"
 
 

@@ -8,6 +8,7 @@ from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
+from triage.model.isolation import Isolation
 from triage.model.ledger import VolumeLedger
 from triage.model.profile import Profile
 from triage.model.verdict import Verdict
@@ -26,7 +27,10 @@ class Tool(Struct, frozen=True, kw_only=True):
 
 
 class CaseInfo(Struct, frozen=True, kw_only=True):
-    """The frame of a case. Times are UTC ISO 8601 with `Z`. `sessions` counts runs, more than one after a resume."""
+    """The frame of a case. Times are UTC ISO 8601 with `Z`. `sessions` counts runs, more than one after a resume.
+
+    `isolation` is what held of that of the processes which parsed the evidence, each outcome once.
+    """
 
     id: str
     examiner: str
@@ -38,6 +42,7 @@ class CaseInfo(Struct, frozen=True, kw_only=True):
     profile: Profile = Profile.FULL
     command: tuple[str, ...] = ()
     fatal: str | None = None
+    isolation: tuple[Isolation, ...] = ()
 
 
 class Reconciliation(Struct, frozen=True, kw_only=True):

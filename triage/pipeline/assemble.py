@@ -14,6 +14,7 @@ from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding, FindingKind
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import IndicatorSet
+from triage.model.isolation import Isolation
 from triage.model.read_map import ReadRange, ReadState
 from triage.model.report import (
     CaseInfo,
@@ -32,6 +33,7 @@ from triage.pipeline.journal import (
     ExcludedRecord,
     FindingRecord,
     GapRecord,
+    IsolationRecord,
     ReadRecord,
     RescueRecord,
     SelectionRecord,
@@ -73,6 +75,7 @@ class Gathered:
     sets: dict[str, IndicatorSet] = field(default_factory=dict)
     volumes: dict[str, VolumeInfo] = field(default_factory=dict)
     enumerations: dict[str, EnumerationRecord] = field(default_factory=dict)
+    isolation: dict[Isolation, None] = field(default_factory=dict)
     findings: dict[FindingKey, Finding] = field(default_factory=dict)
     gaps: dict[Gap, None] = field(default_factory=dict)
     rescued: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
@@ -126,6 +129,8 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                     gathered.volumes[volume.id] = volume
             case EnumerationRecord(reconciliation):
                 gathered.enumerations[reconciliation.volume] = record
+            case IsolationRecord(isolation):
+                gathered.isolation[isolation] = None
             case SetsRecord(sets):
                 gathered.sets |= {one.name: one for one in sets}
             case SelectionRecord(files):

@@ -9,15 +9,18 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import threading
 from enum import IntEnum
+
+from msgspec import Struct
 
 from triage.pipeline.job import Token
 
 MAX_THREADS = 8
 _NUMBER = struct.Struct("<q")
-_WHOLE_SLOT = struct.Struct("<qqqq")
+_WHOLE_SLOT = struct.Struct("<qqqqq")
 _HEADER_NUMBERS = 8
-_SLOT_NUMBERS = 4
+_SLOT_NUMBERS = 5
 _TEXT_OFFSET = 4096
 _TEXT_BYTES = 1024
 _BOARD_BYTES = 8192
@@ -48,6 +51,16 @@ class _Slot(IntEnum):
     ROW = 1
     BYTES_DONE = 2
     STREAMS_DONE = 3
+    THREAD = 4
+
+
+class Slot(Struct, frozen=True):
+    """What a thread, named by the kernel's number, has under way and how far it is."""
+
+    token: Token
+    bytes_done: int
+    streams_done: int
+    thread: int
 
 
 class Board:
@@ -130,15 +143,26 @@ class Board:
         return sum(self._get(_slot(thread, _Slot.STREAMS_DONE)) for thread in range(MAX_THREADS))
 
     @property
+    def slots(self) -> tuple[Slot, ...]:
+        """The places of the threads that have something under way."""
+        places = (_slot(thread, _Slot.VOLUME) * _NUMBER.size for thread in range(MAX_THREADS))
+        numbers = (_WHOLE_SLOT.unpack_from(self._memory, place) for place in places)
+        return tuple(
+            Slot(Token(volume, row), done_bytes, streams, thread)
+            for volume, row, done_bytes, streams, thread in numbers
+            if volume >= 0
+        )
+
+    @property
     def under_way(self) -> tuple[Token, ...]:
         """What the threads have under way."""
-        slots = ((self._get(_slot(t, _Slot.VOLUME)), self._get(_slot(t, _Slot.ROW))) for t in range(MAX_THREADS))
-        return tuple(dict.fromkeys(Token(volume, row) for volume, row in slots if volume >= 0))
+        return tuple(dict.fromkeys(slot.token for slot in self.slots))
 
     def begin(self, thread: int, token: Token, *, streams: int = 0, done_bytes: int = 0) -> None:
         """Say what a thread starts on, and what it has done so far."""
         place = _slot(thread, _Slot.VOLUME) * _NUMBER.size
-        _WHOLE_SLOT.pack_into(self._memory, place, token.volume, token.row, done_bytes, streams)
+        own = threading.get_native_id()
+        _WHOLE_SLOT.pack_into(self._memory, place, token.volume, token.row, done_bytes, streams, own)
 
     def end(self, thread: int) -> None:
         """Say that the thread has nothing under way."""

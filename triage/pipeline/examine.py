@@ -24,7 +24,7 @@ from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
 from triage.pipeline.guard import Guard
 from triage.pipeline.headers import HeaderReader, told
-from triage.pipeline.job import HIVES, WHOLE_VOLUME, Job, Token
+from triage.pipeline.job import HIVES, WHOLE_VOLUME, Job, LeftOut, Token
 from triage.pipeline.journal import (
     JOURNAL_NAME,
     EnumerationRecord,
@@ -115,6 +115,7 @@ def _survey_all(
 ) -> list[Survey]:
     """Survey every NTFS volume but those on which a worker died before."""
     surveys: list[Survey] = []
+    left_out = {one.token: one for one in job.left_out}
 
     def note(gap: Gap) -> None:
         journal.add(GapRecord(gap))
@@ -124,28 +125,18 @@ def _survey_all(
         where = Where(volume=found.info.id)
         if found.ntfs is None or board.stop:
             continue
-        if Token(index, WHOLE_VOLUME) in job.skip:
-            note(
-                Gap(
-                    kind=GapKind.WORKER_DIED,
-                    detail="the enumeration of this volume kills the worker",
-                    where=where,
-                )
-            )
+        if (deadly := left_out.get(Token(index, WHOLE_VOLUME))) is not None:
+            detail = f"the enumeration of this volume kills the worker: {deadly.cause}"
+            note(Gap(kind=GapKind.WORKER_DIED, detail=detail, where=where))
             continue
         board.text = f"{found.info.id} {found.info.label or ''}"
-        skip_hives = Token(index, HIVES) in job.skip
-        if skip_hives:
-            note(
-                Gap(
-                    kind=GapKind.WORKER_DIED,
-                    detail="parsing this volume's hives kills the worker",
-                    where=where,
-                )
-            )
+        deadly = left_out.get(Token(index, HIVES))
+        if deadly is not None:
+            detail = f"parsing this volume's hives kills the worker: {deadly.cause}"
+            note(Gap(kind=GapKind.WORKER_DIED, detail=detail, where=where))
         board.begin(0, Token(index, WHOLE_VOLUME))
         with Guard(note).at(where):
-            survey = _survey(index, found, surveyor, board, skip_hives=skip_hives)
+            survey = _survey(index, found, surveyor, board, skip_hives=deadly is not None)
             if survey is not None:
                 surveys.append(survey)
                 rows = survey.table.streams
@@ -184,7 +175,8 @@ def _quick_rows(
                     journal.add(FindingRecord(finding))
             whole[survey.index], headers[survey.index] = scope.whole, scope.headers
     agenda = Agenda(surveys, sources, done, rescue=False, rows=headers, ahead_bytes=HEADER_BYTES)
-    kept = {*HeaderReader(equipment).read(agenda.items(leave_out=set(job.skip))), *job.skip}
+    left_out = {one.token for one in job.left_out}
+    kept = left_out.union(HeaderReader(equipment).read(agenda.items(leave_out=left_out)))
     for index, rows in headers.items():
         more = [token.row for token in kept if token.volume == index and token.row in rows]
         whole[index] = np.concatenate([whole[index], np.array(sorted(more), np.int64)])
@@ -196,25 +188,26 @@ def _read(job: Job, agenda: Agenda, equipment: Equipment, board: Board) -> None:
 
     What could not be read whole is tried again at the very end.
     """
-    suspects, rest = set(job.suspects), set(job.suspects) | set(job.skip)
+    suspects, left_out = set(job.suspects), {one.token: one for one in job.left_out}
     if suspects:
         read_all(agenda.items(only=suspects), equipment, threads=1)
-    for item in agenda.items(only=set(job.skip)):
-        _note_fatal(item, equipment)
+    for item in agenda.items(only=left_out.keys()):
+        _note_fatal(item, left_out[item.token], equipment)
     if not board.stop:
-        read_all(agenda.items(leave_out=rest), equipment, threads=job.threads)
+        read_all(agenda.items(leave_out=suspects | left_out.keys()), equipment, threads=job.threads)
     read_again(equipment, agenda)
 
 
-def _note_fatal(item: Item, equipment: Equipment) -> None:
+def _note_fatal(item: Item, deadly: LeftOut, equipment: Equipment) -> None:
     """Record a stream that kills the worker whenever it is examined."""
     subject = item.plan.subject
-    detail = "examining this stream kills the worker; it was left out"
+    detail = f"examining this stream kills the worker, it was left out: {deadly.cause}"
     gap = Gap(kind=GapKind.WORKER_DIED, detail=detail, where=place(item.plan), bytes=subject.size_bytes)
     equipment.journal.add(GapRecord(gap))
     if equipment.vault is not None and item.selected:
         equipment.vault.record(subject, RescueOutcome.FAILED, detail)
-    equipment.journal.add(stream_record(subject, StreamState.WORKER_DIED))
+    state = StreamState.TIMED_OUT if deadly.hung else StreamState.WORKER_DIED
+    equipment.journal.add(stream_record(subject, state))
 
 
 def _open_vault(job: Job, journal: JournalWriter, done: Done) -> Vault:

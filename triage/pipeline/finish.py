@@ -111,6 +111,7 @@ def _report(gathered: Gathered, job: Job, evidence: list[Evidence], ending: Endi
             profile=job.profile,
             command=first.command,
             fatal=ending.fatal,
+            isolation=tuple(gathered.isolation),
         ),
         evidence=evidence,
         destination=None if job.rescue_to is None else Path(job.rescue_to),

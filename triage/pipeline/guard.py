@@ -14,6 +14,9 @@ from triage.model.gap import Gap, GapKind, Where
 class Guard:
     """A context that turns any fault inside into a gap of kind `internal`; errors meant for the user pass.
 
+    So does a lack of memory, which meets whichever thread asks next: the worker ends, and the next one tries alone what
+    was under way.
+
     `at` says where the evidence is being looked at. Afterwards `caught` tells whether there was a fault. One guard
     serves a thread for all its streams: it is entered once for each of them.
     """
@@ -35,7 +38,7 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, TriageError):
+        if not isinstance(error, Exception) or isinstance(error, (TriageError, MemoryError)):
             return False
         last = traceback.extract_tb(trace)[-1]
         detail = f"fault of the program: {type(error).__name__}: {error} ({last.name}, line {last.lineno})"

@@ -21,11 +21,19 @@ WHOLE_VOLUME = -1
 HIVES = -2
 
 
+class LeftOut(Struct, frozen=True):
+    """What kills every worker and is left out, and in words how; `hung` says that it had to be ended."""
+
+    token: Token
+    cause: str
+    hung: bool = False
+
+
 class Job(Struct, frozen=True, kw_only=True):
     """What to examine and how. Paths are absolute. `rescue_to` is None with `--no-rescue` and in the quick profile.
 
-    `suspects` were under way when a worker died: they are tried alone, first. `skip` are those on which it died alone.
-    `resumed` says that the journal already holds records of streams which need not be read again.
+    `suspects` were under way when a worker died: they are tried alone, first. `left_out` are those on which it died
+    alone. `resumed` says that the journal already holds records of streams which need not be read again.
     """
 
     evidence: tuple[str, ...]
@@ -40,7 +48,7 @@ class Job(Struct, frozen=True, kw_only=True):
     threads: int = 2
     resumed: bool = False
     suspects: tuple[Token, ...] = ()
-    skip: tuple[Token, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class WorkerError(Struct, frozen=True, kw_only=True):

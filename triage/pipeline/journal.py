@@ -23,6 +23,7 @@ from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
+from triage.model.isolation import Isolation
 from triage.model.ledger import ExcludedFolder
 from triage.model.read_map import ReadRange
 from triage.model.report import Reconciliation
@@ -71,6 +72,12 @@ class EnumerationRecord(Struct, frozen=True, array_like=True, tag="enumeration")
 
     reconciliation: Reconciliation
     bytes_total: int
+
+
+class IsolationRecord(Struct, frozen=True, array_like=True, tag="isolation"):
+    """What held of a worker's isolation, as it found before it looked at the evidence."""
+
+    isolation: Isolation
 
 
 class FindingRecord(Struct, frozen=True, array_like=True, tag="finding"):
@@ -141,6 +148,7 @@ Record = (
     | VolumeRecord
     | SetsRecord
     | EnumerationRecord
+    | IsolationRecord
     | FindingRecord
     | GapRecord
     | StreamRecord

@@ -179,9 +179,9 @@ class _Reader:
     def _stream(self, item: Item, window: Window | None, windows: Iterator[Window]) -> Examined | None:
         """Feed one stream's windows to everything that wants its bytes; None where the run is to end before."""
         subject = item.plan.subject
+        self._copy = None
         for examiner in self._examiners:
             examiner.begin(subject)
-        self._copy = None
         count = 0
         while window is not None:
             count += 1
@@ -267,8 +267,11 @@ class _Reader:
 
     def _give_up(self, item: Item) -> None:
         """Record a stream on which the program itself failed: not examined, and not saved."""
+        vault = self._equipment.vault
         if self._copy is not None:
             self._copy.abandon(RescueOutcome.FAILED, "fault of the program")
+        elif vault is not None and item.selected:
+            vault.record(item.plan.subject, RescueOutcome.FAILED, "fault of the program")
         self._equipment.journal.add(stream_record(item.plan.subject, StreamState.WORKER_DIED))
 
     def _enriched(self, finding: Finding, item: Item, digests: Digests) -> Finding:

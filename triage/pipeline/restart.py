@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from triage.pipeline.job import Job, Token
+from triage.pipeline.job import Job, LeftOut, Token
 
 MOST_DEATHS = 64
 
@@ -19,8 +19,8 @@ class Restarts:
         self._deaths = 0
         self._deaths_idle = 0
 
-    def after_death(self, under_way: Sequence[Token]) -> str:
-        """Prepare the next job; return in words what was decided.
+    def after_death(self, under_way: Sequence[Token], cause: str, *, hung: bool = False) -> str:
+        """Prepare the next job; return in words what was decided. `cause` says how the worker died.
 
         What was under way becomes suspect: the next worker tries it again, streams one after the other before all
         others. Nothing is condemned for one death, which may have come from outside: only a suspect that was under way
@@ -32,9 +32,9 @@ class Restarts:
             self.job = None
             return "given up"
         if len(under_way) == 1 and under_way[0] in self.job.suspects:
-            skip = (*self.job.skip, *under_way)
+            left_out = (*self.job.left_out, LeftOut(under_way[0], cause, hung))
             suspects = tuple(token for token in self.job.suspects if token not in under_way)
-            self.job = msgspec.structs.replace(self.job, skip=skip, suspects=suspects, resumed=True)
+            self.job = msgspec.structs.replace(self.job, left_out=left_out, suspects=suspects, resumed=True)
             return f"left out from now on: {_words(under_way)}"
         suspects = tuple(dict.fromkeys((*self.job.suspects, *under_way)))
         self.job = msgspec.structs.replace(self.job, suspects=suspects, resumed=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,12 +20,17 @@ from triage.model.text import _
 from triage.pipeline.assemble import gather, judge_first
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.case_folder import CaseFolder
+from triage.pipeline.hang import HangWatch, Patience
 from triage.pipeline.job import Job, WorkerError
 from triage.pipeline.journal import drop_torn_line
 from triage.pipeline.restart import Restarts
 
 _LOOK_SECONDS = 0.1
 _LAST_WORDS_BYTES = 4096
+PATIENCE = Patience()
+# numpy's linear algebra starts threads as soon as it is loaded; we use none of it, and a thread that runs before the
+# worker is confined would stay free.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 Stop = Callable[[], int]
 """Says how many times the user has asked to stop: once to end after what is under way, twice to end at once."""
@@ -63,6 +70,27 @@ class Ending:
     judged_first: bool = False
 
 
+@dataclass(slots=True)
+class _Run:
+    """How one worker ended: its exit code, the error that it told, its last line on standard error, how it hung."""
+
+    code: int = 0
+    told: WorkerError | None = None
+    last_words: str = ""
+    hung: str = ""
+
+    @property
+    def cause(self) -> str:
+        """How it died, in words."""
+        if self.hung:
+            return self.hung
+        if self.code == -signal.SIGSYS:
+            return "it tried a system call that it must not make"
+        if self.code < 0:
+            return f"ended by signal {-self.code}, {signal.strsignal(-self.code)}"
+        return f"exit code {self.code}, {self.last_words}"
+
+
 def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> Ending:
     """Run workers until one ends by itself; never the same way twice into the same death.
 
@@ -74,16 +102,16 @@ def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> En
     try:
         while restarts.job is not None:
             board.reset()
-            code, told, last_words = _run_once(case, restarts.job, board, observer, stop, ending)
-            ending.torn = code != ExitCode.OK
+            run = _run_once(case, restarts.job, board, observer, stop, ending)
+            ending.torn = run.code != ExitCode.OK
             drop_torn_line(case.journal)
-            if told is not None:
-                _settle_error(told, case, job, ending)
+            if run.told is not None:
+                _settle_error(run.told, case, job, ending)
                 break
-            if code == ExitCode.OK or ending.interrupted or ending.fatal is not None:
+            if run.code == ExitCode.OK or ending.interrupted or ending.fatal is not None:
                 break
-            decided = restarts.after_death(board.under_way)
-            case.log(f"the worker died (exit {code}): {decided}; {last_words}")
+            decided = restarts.after_death(board.under_way, run.cause, hung=run.hung != "")
+            case.log(f"the worker died (exit {run.code}): {decided}; {run.hung or run.last_words}")
         else:
             ending.fatal = "the worker died too often; what was not read is in the gaps"
     finally:
@@ -92,10 +120,9 @@ def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> En
     return ending
 
 
-def _run_once(
-    case: CaseFolder, job: Job, board: Board, observer: Observer, stop: Stop, ending: Ending
-) -> tuple[int, WorkerError | None, str]:
-    """Run one worker; return its exit code, the error it told, if any, and its last line on standard error."""
+def _run_once(case: CaseFolder, job: Job, board: Board, observer: Observer, stop: Stop, ending: Ending) -> _Run:
+    """Run one worker to its end, or end it where it hangs."""
+    run = _Run()
     command = [sys.executable, "-m", "triage.pipeline.worker", str(board.descriptor), str(os.getpid())]
     reserved = False
     with (
@@ -106,10 +133,12 @@ def _run_once(
             stdout=subprocess.PIPE,
             stderr=errors,
             pass_fds=(board.descriptor,),
+            env={**os.environ, **_ONE_THREAD},
             start_new_session=True,
         ) as worker,
     ):
         _send(worker, job)
+        hangs = HangWatch(worker.pid, PATIENCE.with_rules(job.yara_timeout_seconds))
         end = os.pidfd_open(worker.pid)
         while worker.poll() is None:
             _pass_on(stop(), worker, board, observer, ending)
@@ -118,14 +147,18 @@ def _run_once(
                 _reserve(case, board, ending)
             _judge_first(case, board, observer, ending)
             observer.look(board)
+            run.hung = run.hung or hangs.look(board.slots, time.monotonic())
+            if run.hung:
+                worker.kill()
             select.select([end], [], [], _LOOK_SECONDS)
         os.close(end)
         _judge_first(case, board, observer, ending)
         observer.look(board)
         answer = worker.stdout.read() if worker.stdout is not None else b""
-        last_words = _last_line(errors.fileno())
-    told = msgspec.json.decode(answer, type=WorkerError) if answer else None
-    return worker.returncode, told, last_words
+        run.last_words = _last_line(errors.fileno())
+    run.told = msgspec.json.decode(answer, type=WorkerError) if answer else None
+    run.code = worker.returncode
+    return run
 
 
 def _pass_on(asked: int, worker: subprocess.Popen[bytes], board: Board, observer: Observer, ending: Ending) -> None:

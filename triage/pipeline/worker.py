@@ -18,6 +18,7 @@ import msgspec
 from triage.model.errors import EvidenceError, ExitCode, TriageError
 from triage.pipeline.board import Board
 from triage.pipeline.examine import examine
+from triage.pipeline.isolate import isolate
 from triage.pipeline.job import Job, WorkerError
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -31,6 +32,7 @@ def main() -> int:
     _die_with(parent)
     job = msgspec.convert(json.loads(sys.stdin.buffer.read()), Job)
     try:
+        isolate(job)
         examine(job, board)
     except TriageError as error:
         told = WorkerError(message=error.message, hint=error.hint, of_evidence=isinstance(error, EvidenceError))

@@ -61,7 +61,9 @@ def _environment() -> Environment:
     environment.filters.update(
         content_bytes=view.content_bytes,
         is_whole=view.is_whole,
+        kept_from=words.kept_from,
         moment=words.moment,
+        not_kept_from=words.not_kept_from,
         number=words.number,
         percent=words.percent,
         place=view.place,

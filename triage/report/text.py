@@ -24,6 +24,8 @@ from triage.report.words import (
     STREAM_STATES,
     balanced,
     headline,
+    kept_from,
+    not_kept_from,
     number,
     percent,
     say,
@@ -135,6 +137,10 @@ def _figures(report: Report) -> Iterator[str]:
         percent=percent(coverage.bytes_read, content_bytes(coverage)),
     )
     yield from (f"  {_ledger_line(row)}" for row in report.coverage.ledger)
+    for isolation in report.case.isolation:
+        yield _("Parsing was kept from: {kept}").format(kept=kept_from(isolation))
+        if isolation.allowed:
+            yield _("NOT kept from: {open}").format(open=not_kept_from(isolation))
     if report.rescue is None:
         is_quick = report.case.profile is Profile.QUICK
         yield _("Rescued: nothing, the quick profile copies no files") if is_quick else _("Rescued: nothing, as asked")

@@ -8,6 +8,7 @@ from typing import assert_never
 from triage.model.entry import StreamState
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
+from triage.model.isolation import Attempt, Isolation
 from triage.model.rescue import RescueOutcome
 from triage.model.text import N_, _
 from triage.model.verdict import Outcome
@@ -90,6 +91,8 @@ def _gap_words(kind: GapKind) -> str:
             return N_("interrupted")
         case GapKind.NOT_RESCUED:
             return N_("not rescued")
+        case GapKind.NOT_ISOLATED:
+            return N_("parser not fully isolated")
         case GapKind.INTERNAL:
             return N_("internal error")
         case _:
@@ -118,7 +121,7 @@ def _state_words(state: StreamState) -> str:
         case StreamState.KNOWN_GOOD:
             return N_("read whole, on your list of good files")
         case StreamState.TIMED_OUT:
-            return N_("read whole, YARA ran out of time")
+            return N_("ran out of time")
         case StreamState.WORKER_DIED:
             return N_("examination crashed")
         case StreamState.INTERRUPTED:
@@ -137,6 +140,14 @@ RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.INCOMPLETE: N_("Copied in part, unreadable ranges are zeros"),
     RescueOutcome.FAILED: N_("Not saved"),
     RescueOutcome.INTERRUPTED: N_("Not reached: interrupted"),
+}
+
+ATTEMPTS: Mapping[str, str] = {
+    Attempt.READ_ELSEWHERE: N_("reading other files"),
+    Attempt.WRITE_ELSEWHERE: N_("changing other files"),
+    Attempt.NETWORK: N_("the network"),
+    Attempt.PROGRAM: N_("other programs"),
+    Attempt.OTHER_PROCESS: N_("other processes"),
 }
 
 
@@ -170,6 +181,19 @@ def balanced(is_balanced: bool | None) -> str:
     if is_balanced is None:
         return _("not counted a second time")
     return _("adds up") if is_balanced else _("DOES NOT ADD UP")
+
+
+def kept_from(isolation: Isolation) -> str:
+    """Return what the process that parsed was kept from, and by what: `the network (Landlock 7, seccomp)`."""
+    means = [f"Landlock {isolation.landlock_abi}"] if isolation.landlock_abi > 0 else []
+    means += ["seccomp"] if isolation.seccomp else []
+    kept = ", ".join(say(attempt, ATTEMPTS) for attempt in isolation.refused) or _("nothing")
+    return f"{kept} ({', '.join(means)})" if means else kept
+
+
+def not_kept_from(isolation: Isolation) -> str:
+    """Return what it was not kept from; empty where there is nothing of that."""
+    return ", ".join(say(attempt, ATTEMPTS) for attempt in isolation.allowed)
 
 
 def percent(part: int, whole: int) -> str:

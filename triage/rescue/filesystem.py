@@ -36,10 +36,10 @@ class FileSystem:
 
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        device = os.fstat(self._descriptor).st_dev
         kind = filesystem_name(folder)
         self._sync_each = kind != _DEVICE_FUSE and kind.startswith(_SYNC_EACH_PREFIXES)
-        self._driver_device = _open_block_device(device) if kind == _DEVICE_FUSE else None
+        device = driver_device(folder)
+        self._driver_device = None if device is None else _open(device)
         unreachable = self._sync_each or kind in _MEMORY_TYPES
         self.reads_from_device = not unreachable and (kind != _DEVICE_FUSE or self._driver_device is not None)
 
@@ -63,6 +63,15 @@ class FileSystem:
         os.close(self._descriptor)
         if self._driver_device is not None:
             os.close(self._driver_device)
+
+
+def driver_device(folder: Path) -> Path | None:
+    """Return the block device that a FUSE driver has below a folder; None where there is none."""
+    if filesystem_name(folder) != _DEVICE_FUSE:
+        return None
+    device = folder.stat().st_dev
+    link = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    return Path("/dev") / link.resolve().name
 
 
 def rename_without_replacing(source: Path, target: Path) -> None:
@@ -89,10 +98,9 @@ def _fsync(descriptor: int) -> None:
             raise
 
 
-def _open_block_device(device: int) -> int | None:
-    """Open the block device under a FUSE driver to forget its cached data; None where that is not allowed."""
-    link = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+def _open(device: Path) -> int | None:
+    """Open a block device to forget its cached data; None where that is not allowed."""
     try:
-        return os.open(Path("/dev") / link.resolve().name, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None

@@ -7,7 +7,6 @@ crash every file found under a final name can be told, checked and reported.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -111,5 +110,5 @@ def drop_torn_line(bag: Path) -> None:
     """Cut off a last line that a crash left without its end, so that new lines do not run into it."""
     path = bag / NAME_MAP
     if path.exists():
-        data = path.read_bytes()
-        os.truncate(path, data.rfind(b"\n") + 1)
+        with path.open("r+b") as lines:
+            lines.truncate(lines.read().rfind(b"\n") + 1)

@@ -1,0 +1,1 @@
+"""Has the kernel forbid this process what it does not need: files, network, programs, memory."""
