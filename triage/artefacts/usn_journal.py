@@ -114,9 +114,7 @@ def _plausible(words: U64, data_bytes: int) -> tuple[I64, I64]:
         shaped |= of_version & starts_right & (name_bytes > 0) & (name_bytes % 2 == 0)
     extents = words[at + 7] >> np.uint64(32)
     is_fourth = version == 4
-    counted = np.where(
-        is_fourth, _V4_HEADER_BYTES + _V4_EXTENT_BYTES * (extents & _LOW_16).astype(np.int64), counted
-    )
+    counted = np.where(is_fourth, _V4_HEADER_BYTES + _V4_EXTENT_BYTES * (extents & _LOW_16).astype(np.int64), counted)
     shaped |= is_fourth & ((extents >> np.uint64(16)) == _V4_EXTENT_BYTES)
     fits = shaped & (length == (counted + 7) // 8 * 8) & (length <= LARGEST_RECORD_BYTES)
     fits &= at * 8 + length <= data_bytes
@@ -133,7 +131,8 @@ def _columns(data: bytes, words: U64, places: I64, offset_bytes: int) -> ChangeC
     nothing = np.uint64(0)
 
     def word(of_second: int, *, later: int = 2) -> U64:
-        return words[at + of_second + later * wide]
+        found: U64 = words[at + of_second + later * wide]
+        return found
 
     flags = np.where(timeless, words[at + 6], word(5))
     names: list[str] = []

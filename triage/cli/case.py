@@ -44,6 +44,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="Folder for rescued files. [default: CASE/rescue]",
 )
 @click.option("--no-rescue", is_flag=True, help="Copy no files.")
+@click.option("--no-deleted", is_flag=True, help="Do not list what deleted entries still hold.")
 @click.option("--rules", multiple=True, metavar="PATH", type=click.Path(path_type=Path), help="More YARA rules.")
 @click.option("--ioc", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="More known bad digests.")
 @click.option(
@@ -76,6 +77,7 @@ def run(
     resume: Path | None,
     rescue_to: Path | None,
     no_rescue: bool,
+    no_deleted: bool,
     rules: tuple[Path, ...],
     ioc: tuple[Path, ...],
     known_good: tuple[Path, ...],
@@ -110,6 +112,7 @@ def run(
             ioc=_absolute(ioc),
             known_good=_absolute(known_good),
             yara_timeout_seconds=yara_timeout,
+            deleted=not no_deleted,
             threads=_threads(),
         )
         options = Options(

@@ -52,6 +52,8 @@ class Change(Struct, frozen=True, array_like=True):
     """
 
     volume: str
+    name: str
+    folder: str
     usn: int
     time: int
     version: int
@@ -62,8 +64,6 @@ class Change(Struct, frozen=True, array_like=True):
     reason: int
     source: int
     attributes: int
-    name: str
-    folder: str
 
 
 class JournalSummary(Struct, frozen=True, kw_only=True):

@@ -28,12 +28,26 @@ class Recoverability(StrEnum):
     NO_RECORD = "no-record"
 
 
+class BytesLeft(Struct, frozen=True, array_like=True):
+    """What became of a stream's bytes; together less than its size where it has holes."""
+
+    resident: int = 0
+    free: int = 0
+    contested: int = 0
+    reused: int = 0
+    unknown: int = 0
+
+    @property
+    def recoverable(self) -> int:
+        """What is still to be had of it, as far as clusters tell."""
+        return self.resident + self.free + self.contested
+
+
 class DeletedStream(Struct, frozen=True, array_like=True):
     """One stream of a deleted entry; `stream` is None where the entry has none, as directories do.
 
     `path` as far as it can be told, `former_path` the one before its last rename, out of the change journal. `size_bytes`
-    is what the record says; the five `…_bytes` say what became of them (less than the size where there are holes).
-    `deleted` is the time (FILETIME, 0 where not known) at which the journal says it was deleted. `document` marks users'
+    is what the record says. `deleted` is the time (FILETIME, 0 where not known) at which the journal says it was deleted. `document` marks users'
     documents.
     """
 
@@ -48,13 +62,21 @@ class DeletedStream(Struct, frozen=True, array_like=True):
     document: bool
     size_bytes: int
     recoverability: Recoverability
-    resident_bytes: int
-    free_bytes: int
-    contested_bytes: int
-    reused_bytes: int
-    unknown_bytes: int
+    bytes: BytesLeft
     times: FileTimes
     deleted: int
+
+
+class DeletedDocument(Struct, frozen=True, kw_only=True):
+    """One of users' deleted documents, as the report lists it; the bytes are those still to be had."""
+
+    path: str
+    former_path: str | None
+    stream: str
+    mft_entry: int
+    size_bytes: int
+    recoverable_bytes: int
+    recoverability: Recoverability
 
 
 class DeletedSummary(Struct, frozen=True, kw_only=True):
@@ -78,5 +100,5 @@ class DeletedSummary(Struct, frozen=True, kw_only=True):
     free_bytes: int
     contested_bytes: int
     reused_bytes: int
-    listed: tuple[DeletedStream, ...]
+    listed: tuple[DeletedDocument, ...]
     not_listed: int

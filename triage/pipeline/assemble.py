@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from triage.model.change import JournalSummary
+from triage.model.deleted import DeletedSummary
 from triage.model.entry import StreamState
 from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding, FindingKind
@@ -25,6 +27,8 @@ from triage.model.report import (
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.volume import VolumeInfo
 from triage.pipeline.journal import (
+    ChangesRecord,
+    DeletedRecord,
     EnumerationRecord,
     FindingRecord,
     GapRecord,
@@ -73,6 +77,8 @@ class Gathered:
     known_good: int = 0
     known_good_dropped: int = 0
     bytes_read: int = 0
+    deleted: dict[str, DeletedSummary] = field(default_factory=dict)
+    journals: dict[str, JournalSummary] = field(default_factory=dict)
 
 
 def gather(journal: Path) -> Gathered:
@@ -105,6 +111,10 @@ def gather(journal: Path) -> Gathered:
                 gathered.sets |= {one.name: one for one in sets}
             case SelectionRecord(files):
                 gathered.selected = files
+            case DeletedRecord(deleted):
+                gathered.deleted[deleted.volume] = deleted
+            case ChangesRecord(changes):
+                gathered.journals[changes.volume] = changes
             case SessionRecord():
                 gathered.sessions.append(record)
     return gathered
@@ -123,7 +133,13 @@ def stream_digests(journal: Path) -> Iterator[StreamDigest]:
 
 
 def build_report(
-    gathered: Gathered, *, tool: Tool, case: CaseInfo, evidence: Sequence[Evidence], destination: Path | None
+    gathered: Gathered,
+    *,
+    tool: Tool,
+    case: CaseInfo,
+    evidence: Sequence[Evidence],
+    destination: Path | None,
+    deleted: bool = True,
 ) -> Report:
     """Number and weigh everything, judge it, and put it into one document."""
     streams, stream_bytes, missing = _account(gathered)
@@ -156,6 +172,8 @@ def build_report(
         coverage=coverage,
         verdict=judge(findings, gaps),
         rescue=None if destination is None else _rescue_summary(gathered, destination),
+        deleted=tuple(gathered.deleted.values()) if deleted else None,
+        journals=tuple(gathered.journals.values()),
     )
 
 

@@ -35,6 +35,7 @@ from triage.pipeline.journal import (
 )
 from triage.pipeline.reading import Equipment, read_all
 from triage.pipeline.survey import Survey, Surveyor
+from triage.pipeline.traces import Tracer
 from triage.rescue.vault import Vault
 from triage.walk.reader import place
 
@@ -54,7 +55,8 @@ def examine(job: Job, board: Board) -> None:
             lambda finding: journal.add(FindingRecord(finding)),
             lambda gap: journal.add(GapRecord(gap)),
         )
-        surveys = _survey_all(job, board, sources, surveyor, journal)
+        tracer = Tracer(Path(job.case_folder), journal.add, deleted=job.deleted)
+        surveys = _survey_all(job, board, sources, surveyor, tracer, journal)
         done = _done_before(Path(job.case_folder)) if job.resumed else Done()
         vault = _open_vault(job, journal, done) if job.rescue_to is not None else None
         equipment = Equipment(
@@ -81,7 +83,12 @@ def examine(job: Job, board: Board) -> None:
 
 
 def _survey_all(
-    job: Job, board: Board, sources: Sequence[EvidenceSource], surveyor: Surveyor, journal: JournalWriter
+    job: Job,
+    board: Board,
+    sources: Sequence[EvidenceSource],
+    surveyor: Surveyor,
+    tracer: Tracer,
+    journal: JournalWriter,
 ) -> list[Survey]:
     """Survey every NTFS volume but those on which a worker died before."""
     surveys: list[Survey] = []
@@ -122,6 +129,7 @@ def _survey_all(
                 journal.add(VolumeRecord(survey.info))
                 total = int(rows.size_bytes[survey.streams.heads].sum())
                 journal.add(EnumerationRecord(survey.reconciliation, total))
+                tracer.trace(survey)
         board.end(0)
     return surveys
 

@@ -13,10 +13,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from triage.model.change import JournalSummary
+from triage.model.deleted import DeletedSummary
 from triage.model.entry import StreamForm, StreamState, Subject
 from triage.model.errors import ReportError
 from triage.model.evidence import Evidence
@@ -110,6 +113,18 @@ class RescueRecord(Struct, frozen=True, array_like=True, tag="rescue"):
     file: RescuedFile
 
 
+class DeletedRecord(Struct, frozen=True, array_like=True, tag="deleted"):
+    """What the deleted entries of one volume came to; said again by a resumed run, the last one counts."""
+
+    summary: DeletedSummary
+
+
+class ChangesRecord(Struct, frozen=True, array_like=True, tag="changes"):
+    """What the change journal of one volume came to; said again by a resumed run, the last one counts."""
+
+    summary: JournalSummary
+
+
 Record = (
     SessionRecord
     | SelectionRecord
@@ -120,14 +135,17 @@ Record = (
     | GapRecord
     | StreamRecord
     | RescueRecord
+    | DeletedRecord
+    | ChangesRecord
 )
+_Line = TypeVar("_Line")
 
 _encode_any = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 _encode_quickly = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
-def _encode(record: Record) -> bytes:
+def encode_line(record: Struct) -> bytes:
     """Encode a record as ASCII. The quick encoder writes other characters as UTF-8 and refuses unpaired surrogates."""
     try:
         line = _encode_quickly(record)
@@ -136,13 +154,12 @@ def _encode(record: Record) -> bytes:
     return line if line.isascii() else _encode_any(msgspec.to_builtins(record)).encode("ascii")
 
 
-def _decode(line: bytes) -> Record:
+def decode_line(line: bytes, decoder: msgspec.json.Decoder[_Line]) -> _Line:
     """Decode and check a record; the quick decoder does not know unpaired surrogates."""
     try:
-        return _decoder.decode(line)
+        return decoder.decode(line)
     except msgspec.DecodeError:
-        record: Record = msgspec.convert(json.loads(line), Record)
-        return record
+        return msgspec.convert(json.loads(line), decoder.type)
 
 
 def stream_record(
@@ -186,7 +203,7 @@ class JournalWriter:
 
     def add(self, record: Record) -> None:
         """Append one record."""
-        line = _encode(record)
+        line = encode_line(record)
         with self._lock:
             self._pending += line
             self._pending += b"\n"
@@ -240,7 +257,7 @@ def read_journal(path: Path) -> Iterator[Record]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield _decode(line)
+                yield decode_line(line, _decoder)
             except (ValueError, msgspec.ValidationError) as error:
                 raise ReportError(f"{path.name}, line {number}, is no record of this version: {error}") from error
 

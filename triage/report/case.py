@@ -5,10 +5,10 @@ A further file in the case is one new module with a `Renderer` and one line in `
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from triage.model.report import Report, StreamDigest
+from triage.report.changes import CHANGES
+from triage.report.deleted import DELETED
 from triage.report.document import DOCUMENT
 from triage.report.durable import durable_text
 from triage.report.findings import FINDINGS
@@ -21,16 +21,13 @@ RENDERERS: tuple[Renderer, ...] = (
     HTML,
     FINDINGS,
     HASHDEEP,
+    DELETED,
+    CHANGES,
 )
 
 
-def write_case(folder: Path, report: Report, digests: Iterable[StreamDigest], fingerprint: str) -> None:
-    """Write every file of the case but the seal, each durable.
-
-    `digests` is read once; `fingerprint` is that of the key that will seal. Errors: `ReportError`, a full
-    disk too.
-    """
-    case = CaseContents(report=report, digests=digests, fingerprint=fingerprint)
+def write_case(folder: Path, case: CaseContents) -> None:
+    """Write every file of the case but the seal, each durable. Errors: `ReportError`, a full disk too."""
     for renderer in RENDERERS:
         with durable_text(folder / renderer.file_name) as out:
             renderer.write(case, out)

@@ -7,15 +7,19 @@ from typing import TextIO
 
 from msgspec import Struct
 
+from triage.model.change import Change
+from triage.model.deleted import DeletedStream
 from triage.model.report import Report, StreamDigest
 
 
 class CaseContents(Struct, frozen=True, kw_only=True):
-    """What a renderer may show. `digests` can be read once; `fingerprint` is of the key that will sign."""
+    """What a renderer may show; `fingerprint` is of the key that will sign. What is iterable can be read once."""
 
     report: Report
-    digests: Iterable[StreamDigest]
     fingerprint: str
+    digests: Iterable[StreamDigest] = ()
+    deleted: Iterable[DeletedStream] = ()
+    changes: Iterable[Change] = ()
 
 
 class Renderer(Struct, frozen=True, kw_only=True):

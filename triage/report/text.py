@@ -83,6 +83,17 @@ def _reason(item: Finding | Gap) -> str:
     return f"{say(item.kind, FINDING_KINDS)}: {item.indicator}  {place(item.where)}"
 
 
+def _deleted(report: Report) -> Iterator[str]:
+    """Yield how much of users' deleted documents is still there, where there is any."""
+    summaries = report.deleted or ()
+    documents = sum(len(one.listed) + one.not_listed for one in summaries)
+    if documents > 0:
+        left = sum(sum(one.document_bytes_by_recoverability.values()) for one in summaries)
+        yield _("Deleted documents of which something is left: {count}, {size}; see deleted.jsonl").format(
+            count=number(documents), size=size(left)
+        )
+
+
 def _figures(report: Report) -> Iterator[str]:
     coverage = report.coverage
     severities = ", ".join(
@@ -98,6 +109,7 @@ def _figures(report: Report) -> Iterator[str]:
         total=size(content_bytes(coverage)),
         percent=percent(coverage.bytes_read, content_bytes(coverage)),
     )
+    yield from _deleted(report)
     if report.rescue is None:
         yield _("Rescued: nothing, as asked")
         return

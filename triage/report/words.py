@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from triage.model.deleted import Recoverability
 from triage.model.entry import StreamState
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
@@ -38,6 +39,7 @@ FINDING_KINDS: Mapping[str, str] = {
     FindingKind.KEY_FILE: N_("Key files"),
     FindingKind.RANSOM_NOTE: N_("Ransom notes"),
     FindingKind.ENCRYPTED_FILE: N_("Encrypted files"),
+    FindingKind.JOURNAL: N_("Renames in the change journal"),
 }
 GAP_KINDS: Mapping[str, str] = {
     GapKind.EVIDENCE_TRUNCATED: N_("evidence shorter than it should be"),
@@ -58,6 +60,7 @@ GAP_KINDS: Mapping[str, str] = {
     GapKind.HIVE_MISSING: N_("registry hive missing"),
     GapKind.HIVE_DAMAGED: N_("registry hive damaged"),
     GapKind.HIVE_DIRTY: N_("registry hive not written out"),
+    GapKind.CHANGE_JOURNAL: N_("change journal damaged"),
     GapKind.WORKER_DIED: N_("examination crashed"),
     GapKind.INTERRUPTED: N_("interrupted"),
     GapKind.NOT_RESCUED: N_("not rescued"),
@@ -74,6 +77,16 @@ STREAM_STATES: Mapping[str, str] = {
     StreamState.TIMED_OUT: N_("ran out of time"),
     StreamState.WORKER_DIED: N_("examination crashed"),
     StreamState.INTERRUPTED: N_("not reached: interrupted"),
+}
+RECOVERABILITIES: Mapping[str, str] = {
+    Recoverability.RESIDENT: N_("whole, kept in the MFT itself"),
+    Recoverability.FREE: N_("whole, no cluster used again"),
+    Recoverability.CONTESTED: N_("free, but other deleted files lay there, too"),
+    Recoverability.PARTLY_REUSED: N_("partly used again"),
+    Recoverability.REUSED: N_("used again"),
+    Recoverability.UNKNOWN: N_("not known"),
+    Recoverability.EMPTY: N_("no content"),
+    Recoverability.NO_RECORD: N_("only the change journal names it"),
 }
 RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.RESCUED: N_("Rescued: copied, read back and compared"),

@@ -31,6 +31,7 @@ MATERIAL: dict[GapKind, bool] = {
     GapKind.HIVE_MISSING: True,
     GapKind.HIVE_DAMAGED: True,
     GapKind.HIVE_DIRTY: True,
+    GapKind.CHANGE_JOURNAL: False,  # it tells of the past; what is on the disk now is examined by itself
     GapKind.WORKER_DIED: True,
     GapKind.INTERRUPTED: True,
     GapKind.NOT_RESCUED: False,  # the file was examined; that it was not saved shows in the exit code

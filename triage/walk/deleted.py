@@ -50,11 +50,6 @@ class DeletedStreams:
     contested_in_all: int
     reused_in_all: int
 
-    @property
-    def recoverable_bytes(self) -> I64:
-        """Return what of each stream is still to be had, as far as clusters tell."""
-        return self.resident_bytes + self.free_bytes + self.contested_bytes
-
     def recoverability(self) -> list[Recoverability]:
         """Return the class of each stream."""
         nothing_free = (self.free_bytes == 0) & (self.contested_bytes == 0)
@@ -133,7 +128,7 @@ class _ContentRuns:
 def _runs(
     volume: NtfsVolume, table: MftTable, streams: Streams, head: I64, size: I64, is_deleted: Mask
 ) -> tuple[_ContentRuns, Mask]:
-    """Lay the run lists over the streams' sizes; what lies behind the volume's end is left out. And which are damaged."""
+    """Lay the run lists over the streams' sizes, up to the volume's end; tell which of them are damaged."""
     rows = table.streams
     cluster_bytes = volume.geometry.cluster_bytes
     piece, of = _pieces(table, streams, head, is_deleted)
@@ -218,8 +213,9 @@ def _fate_of_runs(volume: NtfsVolume, streams: Streams, runs: RunColumns, gaps: 
     contested_here = np.where(claims > 1, free_here, 0)
 
     def within(stretches: I64) -> I64:
-        total = np.concatenate([[0], np.cumsum(stretches)])
-        return total[last] - total[first]
+        total: I64 = np.concatenate([[0], np.cumsum(stretches)])
+        clusters: I64 = total[last] - total[first]
+        return clusters
 
     return _Fate(
         free=within(free_here - contested_here),
