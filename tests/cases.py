@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -91,9 +92,12 @@ def entries_by_path(volume: NtfsVolume) -> dict[str, int]:
     return {path: entry for entry, paths in paths_by_entry(volume).items() for path in paths}
 
 
-def run_case(evidence: Sequence[Path], folder: Path, *, sets: Sequence[Path] = (), rescue: bool = True) -> Case:
+def run_case(
+    evidence: Sequence[Path], folder: Path, *, sets: Sequence[Path] = (), rescue: bool = True, deleted: bool = True
+) -> Case:
     """Run everything from evidence to seal, with the worker in a process of its own and the evidence hashed."""
     job = _job(evidence, folder, sets, rescue_to=str(folder / RESCUE_FOLDER) if rescue else None)
+    job = msgspec.structs.replace(job, deleted=deleted)
     options = Options(job=job, case_id="test", hash_evidence=True)
     result = supervise(options, SigningKey.generate(), Observer(), lambda: False)
     report = load_report(folder / "report.json")

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.lab.mounts import mount_system_files
+from tests.lab.mounts import mount_for_writing
+from tests.mft_editor import FILE_NAME, MftEditor, attributes
 
 PAGE_BYTES = 4096
+_EXTEND_ENTRY, _CONTENT_OFFSET = 11, 0x14
 CREATE, DELETE, OLD_NAME, NEW_NAME, CLOSE = 0x100, 0x200, 0x1000, 0x2000, 0x80000000
 
 
@@ -62,14 +64,25 @@ def journal(changes: Iterable[LabChange], start: int = 0) -> bytes:
 
 
 def add_journal(volume: Path, data: bytes, start: int) -> None:
-    """Put the journal on an unmounted volume; what is before `start`, a multiple of the page, is a hole."""
-    with mount_system_files(volume) as folder:
-        file = folder / "$Extend" / "$UsnJrnl"
+    """Put the journal on an unmounted volume; what is before `start`, a multiple of the page, is a hole.
+
+    ntfs-3g lets nobody write into `$Extend`: the file is made in the root, then its record says another parent.
+    """
+    with mount_for_writing(volume) as folder:
+        file = folder / "$UsnJrnl"
         file.write_bytes(b"")
         with open(os.fsencode(file) + b":$J", "wb") as stream:
             stream.truncate(start)
             stream.seek(start)
             stream.write(data)
+        entry = file.stat().st_ino
+    editor = MftEditor(volume)
+    made = editor.record(entry)
+    for name in attributes(made):
+        if name.type == FILE_NAME:
+            content = name.offset + name.field(made, _CONTENT_OFFSET, "<H")
+            struct.pack_into("<Q", made, content, _reference((_EXTEND_ENTRY, _EXTEND_ENTRY)))
+    editor.put(entry, made)
 
 
 def _reference(reference: tuple[int, int]) -> int:

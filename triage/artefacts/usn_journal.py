@@ -1,8 +1,8 @@
 """The change journal, `$Extend/$UsnJrnl:$J`: what was created, renamed and deleted on a volume, and when.
 
 Records of versions 2, 3 and 4 stand one behind the other at multiples of eight bytes; NTFS fills a page that the next
-record does not fit into with zeros. Nothing protects them but their own shape, so each record is recognised by that, and
-after damage the next plausible one is taken. The header of every place in a block is looked at in one array operation.
+record does not fit into with zeros. No checksum protects them, but each says its own offset in the stream: by that and by
+its shape a record is known, and after damage the next such place is taken. All places of a block are looked at at once.
 
 Source: USN_RECORD_V2, _V3 and _V4, Microsoft, winioctl.h; [MS-FSCC] 2.6 for file attributes.
 """
@@ -30,19 +30,18 @@ _HEADER_WORDS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeColumns:
-    """Columns, one row a record; `offset` is its place in the stream, which its `usn` should say, too.
+    """Columns, one row a record; `usn` is its place in the stream.
 
     `file` and `parent` are NTFS file references or the lower halves of 128-bit ids, whose upper ones are `…_high`. Times
     are FILETIME. In version 4 there is no time (0), no name ("") and no attributes (0).
     """
 
-    offset: I64
     version: I64
     file: U64
     file_high: U64
     parent: U64
     parent_high: U64
-    usn: U64
+    usn: I64
     time: U64
     reason: U64
     source: U64
@@ -73,7 +72,7 @@ def _parse(
 ) -> tuple[ChangeColumns, int]:
     """Parse the records that begin before `stop`; return them and how many bytes are done with."""
     words = np.frombuffer(data + bytes(8 * _HEADER_WORDS + -len(data) % 8), "<u8")
-    places, lengths = _plausible(words, len(data))
+    places, lengths = _plausible(words, len(data), offset_bytes)
     taken: list[int] = []
     end = 0
     for place, length in zip(places.tolist(), lengths.tolist(), strict=True):
@@ -97,8 +96,8 @@ def _note_if_damaged(
         note_damage(offset_bytes + begin, end - begin)
 
 
-def _plausible(words: U64, data_bytes: int) -> tuple[I64, I64]:
-    """Return place and length of everything that has the shape of a record and lies wholly in the data."""
+def _plausible(words: U64, data_bytes: int, offset_bytes: int) -> tuple[I64, I64]:
+    """Return place and length of all that has a record's shape, says its own offset and lies wholly in the data."""
     versions = words >> np.uint64(32)  # the minor version, which is 0, above the major one
     at = np.flatnonzero((versions >= _VERSIONS[0]) & (versions <= _VERSIONS[-1]))
     at = at[at < len(words) - _HEADER_WORDS]
@@ -118,6 +117,8 @@ def _plausible(words: U64, data_bytes: int) -> tuple[I64, I64]:
     shaped |= is_fourth & ((extents >> np.uint64(16)) == _V4_EXTENT_BYTES)
     fits = shaped & (length == (counted + 7) // 8 * 8) & (length <= LARGEST_RECORD_BYTES)
     fits &= at * 8 + length <= data_bytes
+    usn = words[at + np.where(version == 2, 3, 5)]
+    fits &= usn == (at * 8 + offset_bytes).astype(np.uint64)
     return at[fits] * 8, length[fits]
 
 
@@ -145,13 +146,12 @@ def _columns(data: bytes, words: U64, places: I64, offset_bytes: int) -> ChangeC
         length = int.from_bytes(data[start - 4 : start - 2], "little")
         names.append(utf_16_le_decode(data[start : start + length], "surrogatepass")[0])
     return ChangeColumns(
-        offset=places + offset_bytes,
         version=version,
         file=words[at + 1],
         file_high=np.where(is_wide, words[at + 2], nothing),
         parent=word(2, later=1),
         parent_high=np.where(is_wide, words[at + 4], nothing),
-        usn=word(3),
+        usn=places + offset_bytes,
         time=np.where(timeless, nothing, word(4)),
         reason=flags & _LOW_32,
         source=flags >> np.uint64(32),

@@ -71,7 +71,7 @@ class RenameExaminer:
         renames = np.flatnonzero(columns.reason & np.uint64(RENAME_OLD_NAME | RENAME_NEW_NAME))
         reasons, times = columns.reason[renames].tolist(), columns.time[renames].tolist()
         files = zip(columns.file[renames].tolist(), columns.file_high[renames].tolist(), strict=True)
-        offsets = columns.offset[renames].tolist()
+        offsets = columns.usn[renames].tolist()
         for row, reason, time, file, offset in zip(renames.tolist(), reasons, times, files, offsets, strict=True):
             name = columns.names[row]
             if reason & RENAME_OLD_NAME:
