@@ -1,8 +1,9 @@
 """The change journal, `$Extend/$UsnJrnl:$J`: what was created, renamed and deleted on a volume, and when.
 
 Records of versions 2, 3 and 4 stand one behind the other at multiples of eight bytes; NTFS fills a page that the next
-record does not fit into with zeros. No checksum protects them, but each says its own offset in the stream: by that and by
-its shape a record is known, and after damage the next such place is taken. All places of a block are looked at at once.
+record does not fit into with zeros. No checksum protects them, but each says its own offset in the stream: by that and
+by its shape a record is known, and after damage the next such place is taken. All places of a block are looked at at
+once.
 
 Source: USN_RECORD_V2, _V3 and _V4, Microsoft, winioctl.h; [MS-FSCC] 2.6 for file attributes.
 """
@@ -32,8 +33,8 @@ _HEADER_WORDS = 10
 class ChangeColumns:
     """Columns, one row a record; `usn` is its place in the stream.
 
-    `file` and `parent` are NTFS file references or the lower halves of 128-bit ids, whose upper ones are `…_high`. Times
-    are FILETIME. In version 4 there is no time (0), no name ("") and no attributes (0).
+    `file` and `parent` are NTFS file references or the lower halves of 128-bit ids, whose upper ones are `…_high`.
+    Times are FILETIME. In version 4 there is no time (0), no name ("") and no attributes (0).
     """
 
     version: I64

@@ -47,8 +47,8 @@ class Change(Struct, frozen=True, array_like=True):
 
     `time` is a FILETIME (0 in version 4, which has neither time, name nor attributes). A file's id has 64 bits on NTFS:
     MFT entry (48 bits) and sequence number; versions 3 and 4 have room for 128 bits, whose upper half is `…_high`.
-    `folder` is the path of its directory, as far as it can be told. `reason`, `source` and `attributes` are the flags of
-    USN_RECORD (Microsoft, winioctl.h) and [MS-FSCC] 2.6.
+    `folder` is the path of its directory, as far as it can be told. `reason`, `source` and `attributes` are the flags
+    of USN_RECORD (Microsoft, winioctl.h) and [MS-FSCC] 2.6.
     """
 
     volume: str

@@ -12,10 +12,10 @@ from triage.model.entry import FileTimes
 class Recoverability(StrEnum):
     """What a deleted stream's clusters are today.
 
-    RESIDENT: the content stands in the MFT record itself. FREE: no cluster is in use, and no other deleted stream claims
-    one. CONTESTED: none is in use, but another deleted stream claims some: they hold the later one's bytes, or neither's.
-    PARTLY_REUSED: some are in use. REUSED: all are. UNKNOWN: the run list does not say where all of them are, or
-    `$Bitmap` is unreadable. EMPTY: no bytes, or no stream. NO_RECORD: only the change journal still names it.
+    RESIDENT: the content stands in the MFT record itself. FREE: no cluster is in use, and no other deleted stream
+    claims one. CONTESTED: none is in use, but another deleted stream claims some: they hold the later one's bytes, or
+    neither's. PARTLY_REUSED: some are in use. REUSED: all are. UNKNOWN: the run list does not say where all of them
+    are, or `$Bitmap` is unreadable. EMPTY: no bytes, or no stream. NO_RECORD: only the change journal still names it.
     """
 
     RESIDENT = "resident"
@@ -46,9 +46,9 @@ class BytesLeft(Struct, frozen=True, array_like=True):
 class DeletedStream(Struct, frozen=True, array_like=True):
     """One stream of a deleted entry; `stream` is None where the entry has none, as directories do.
 
-    `path` as far as it can be told, `former_path` the one before its last rename, out of the change journal. `size_bytes`
-    is what the record says. `deleted` is the time (FILETIME, 0 where not known) at which the journal says it was deleted. `document` marks users'
-    documents.
+    `path` as far as it can be told, `former_path` the one before its last rename, out of the change journal.
+    `size_bytes` is what the record says. `deleted` is the time (FILETIME, 0 where not known) at which the journal says
+    it was deleted. `document` marks users' documents.
     """
 
     volume: str

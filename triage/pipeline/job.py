@@ -23,7 +23,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """What to examine and how. Paths are absolute. `rescue_to` is None with `--no-rescue`.
 
     `suspects` were under way when a worker died: they are tried alone, first. `skip` are those on which it died alone.
-    With `deleted` the deleted entries are listed. `resumed` says that the journal already holds records of streams which need not be read again.
+    With `deleted` the deleted entries are listed. `resumed` says that the journal already holds records of streams
+    which need not be read again.
     """
 
     evidence: tuple[str, ...]

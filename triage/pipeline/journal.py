@@ -155,11 +155,15 @@ def encode_line(record: Struct) -> bytes:
 
 
 def decode_line(line: bytes, decoder: msgspec.json.Decoder[_Line]) -> _Line:
-    """Decode and check a record; the quick decoder does not know unpaired surrogates."""
+    """Decode and check a record; the quick decoder does not know unpaired surrogates. `ValueError` for what is none."""
     try:
         return decoder.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
         return msgspec.convert(json.loads(line), decoder.type)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def stream_record(

@@ -1,7 +1,7 @@
 """`usn.csv`: the records of the change journals, for timelines and spreadsheets.
 
-CSV, because all rows have the same columns and there may be a million: a third of the size of JSON with its keys. Quoted
-after RFC 4180; names are escaped so that none breaks a line or is taken for a formula.
+CSV, because all rows have the same columns and there may be a million: a third of the size of JSON with its keys.
+Quoted after RFC 4180; names are escaped so that none breaks a line or is taken for a formula.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finds a volume's change journal and reads it: only what is allocated, in blocks, whatever its sparse start pretends.
 
-NTFS never reuses an offset in `$J`: it frees old clusters and goes on behind the newest, so that the stream is as long as
-all that was ever written to it, and nearly all of it is one hole.
+NTFS never reuses an offset in `$J`: it frees old clusters and goes on behind the newest, so that the stream is as long
+as all that was ever written to it, and nearly all of it is one hole.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Paths:
         return paths or [f"{ORPHAN_ROOT}/entry-{entry}"]
 
     def folder(self, entry: int, sequence: int) -> str:
-        """Return the path of a directory, a deleted one too, by its reference; under the orphan root where it is gone."""
+        """Return the path of a directory by its reference, even if deleted; under the orphan root where it is gone."""
         return self._parent_path(entry, sequence, alive=False)
 
     def is_orphan(self, path: str) -> bool:
