@@ -137,13 +137,14 @@ def test_renames_of_the_encryptor_prove_it_though_its_files_are_gone(volume: Pat
         for change in _rename(f"a{number}.doc.WNCRYT", f"a{number}.doc.WNCRY", (900 + number, 1), projects, number)
     ]
     changes += _rename("big.iso", "big.iso.WNCYR", (950, 1), projects, 50)
+    changes += _rename("huge.iso.WNCRYT", "huge.iso.WNCYR", (952, 1), projects, 51)
     changes += _rename("plan.xlsx", "12.WNCRYT", (951, 1), projects, 60)
     add_journal(volume, journal(changes, _START), _START)
     case = examine_here(volume, tmp_path / "case")
     found = _journal_findings(case)
     assert {one.indicator: (one.severity, one.facts["renames"]) for one in found.values()} == {
         "encrypted-rename": (Severity.HIGH, "30"),
-        "prepared-rename": (Severity.MEDIUM, "1"),
+        "prepared-rename": (Severity.MEDIUM, "2"),
         "moved-original-rename": (Severity.MEDIUM, "1"),
     }
     encrypted = found["encrypted-rename"]
@@ -220,6 +221,17 @@ def test_damage_and_a_cut_run_list_are_gaps_that_leave_the_verdict_alone(volume:
     assert gap.bytes == case.report.journals[0].damaged_bytes >= 96
     assert "places of the change journal that hold no record: 2" in gap.detail
     assert case.report.verdict.outcome is Outcome.NO_KNOWN_INDICATORS
+
+
+@_needs_volume
+def test_a_record_may_lie_across_two_runs(tmp_path: Path) -> None:
+    volume = sparse(tmp_path / "volume.img", 16 * _MIB)
+    run("mkntfs", "-F", "-Q", "-q", "-c", "512", volume)
+    changes = [LabChange(name=f"file {number}.txt", file=(500 + number, 1)) for number in range(200)]
+    add_journal(volume, journal(changes, _START), _START, piece_bytes=512)
+    case = examine_here(volume, tmp_path / "case")
+    assert [one.name for one in _changes(case)] == [one.name for one in changes]
+    assert case.gaps(GapKind.CHANGE_JOURNAL) == []
 
 
 @_needs_volume
