@@ -99,14 +99,19 @@ def run_case(
     *,
     sets: Sequence[Path] = (),
     rescue: bool = True,
+    deleted: bool = True,
     profile: Profile = Profile.FULL,
     observer: Observer | None = None,
     yara_timeout_seconds: int = 60,
 ) -> Case:
     """Run everything from evidence to seal, with the worker in a process of its own and the evidence hashed."""
     rescue_to = str(folder / RESCUE_FOLDER) if rescue and profile is Profile.FULL else None
-    job = _job(evidence, folder, sets, rescue_to=rescue_to)
-    job = msgspec.structs.replace(job, profile=profile, yara_timeout_seconds=yara_timeout_seconds)
+    job = msgspec.structs.replace(
+        _job(evidence, folder, sets, rescue_to=rescue_to),
+        profile=profile,
+        deleted=deleted,
+        yara_timeout_seconds=yara_timeout_seconds,
+    )
     options = Options(job=job, case_id="test", hash_evidence=True)
     result = supervise(options, SigningKey.generate(), observer or Observer(), lambda: False)
     report = load_report(folder / "report.json")

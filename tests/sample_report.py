@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import bagit
@@ -25,6 +26,7 @@ from triage.model.rescue import RescueOutcome
 from triage.model.verdict import Outcome, Stage, Verdict
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.report.case import write_case
+from triage.report.interface import CaseContents
 from triage.report.seal import Seal, SigningKey, seal_case
 
 HOSTILE = "a\x1b[31m\n<script>alert(1)</script>\u202egpj.exe\ud800/..%2f\u2028[bold]"
@@ -182,6 +184,11 @@ def sample_digests() -> tuple[StreamDigest, ...]:
     )
 
 
+def contents(report: Report, digests: Iterable[StreamDigest] = (), fingerprint: str = "") -> CaseContents:
+    """Return what the renderers of a case are given."""
+    return CaseContents(report=report, fingerprint=fingerprint, digests=digests)
+
+
 def make_bag(folder: Path) -> None:
     """Make a bag with three files by bagit-python, not by our own hand."""
     (folder / "v2" / "文档").mkdir(parents=True)
@@ -201,5 +208,5 @@ def make_case(folder: Path, key: SigningKey, bag: Path | None = None) -> Seal:
     for name in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
         (copies / name).write_bytes((place / name).read_bytes())
     report = sample_report(destination="rescue" if bag is None else str(bag))
-    write_case(folder, report, sample_digests(), key.fingerprint)
+    write_case(folder, contents(report, sample_digests(), key.fingerprint))
     return seal_case(folder, key, report.case.id)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.needs import needs_tool
-from tests.sample_report import HOSTILE, finding, sample_digests, sample_findings, sample_report
+from tests.sample_report import HOSTILE, contents, finding, sample_digests, sample_findings, sample_report
 from triage.model.errors import ReportError
 from triage.model.escape import unescape_line
 from triage.model.finding import Digests, Finding, FindingKind, Severity
@@ -26,7 +26,20 @@ from triage.report.durable import durable_text
 from triage.report.text import summary
 from triage.report.view import ROWS_SHOWN, group_findings
 
-KEYS = ["schema", "tool", "case", "evidence", "volumes", "findings", "gaps", "coverage", "verdict", "rescue"]
+KEYS = [
+    "schema",
+    "tool",
+    "case",
+    "evidence",
+    "volumes",
+    "findings",
+    "gaps",
+    "coverage",
+    "verdict",
+    "rescue",
+    "deleted",
+    "journals",
+]
 FINDING_KEYS = {
     "id", "family", "kind", "indicator", "set", "severity", "where", "times", "digests", "excerpt", "facts", "deleted",
 }  # fmt: skip
@@ -37,7 +50,7 @@ ONE_CHARACTER_NAMES = st.text(st.characters(), max_size=20).map(
 
 @pytest.fixture
 def case(tmp_path: Path) -> Path:
-    write_case(tmp_path, sample_report(), iter(sample_digests()), "SHA256:fingerprint")
+    write_case(tmp_path, contents(sample_report(), iter(sample_digests()), "SHA256:fingerprint"))
     return tmp_path
 
 
@@ -152,7 +165,7 @@ def test_hashdeep_form(case: Path) -> None:
 
 def test_a_stream_without_digests_is_no_line(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="no MD5 and SHA-256"):
-        write_case(tmp_path, sample_report(), [StreamDigest(size_bytes=0, digests=Digests(), name="v1/x")], "")
+        write_case(tmp_path, contents(sample_report(), [StreamDigest(size_bytes=0, digests=Digests(), name="v1/x")]))
     assert not (tmp_path / "digests.hashdeep").exists()
 
 
@@ -164,7 +177,7 @@ def test_hashdeep_accepts_the_list(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / "tree" / name).write_bytes(name.encode())
     streams = [stream_of(tmp_path / "tree", name) for name in names]
-    write_case(tmp_path, sample_report(findings=()), streams, "")
+    write_case(tmp_path, contents(sample_report(findings=()), streams))
     command = ["hashdeep", "-a", "-vv", "-l", "-r", "-k", str(tmp_path / "digests.hashdeep"), "v2"]
     good = subprocess.run(command, cwd=tmp_path / "tree", capture_output=True, text=True, check=False)
     assert good.returncode == 0, good.stdout + good.stderr
@@ -238,10 +251,10 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="cannot write"):
-        write_case(tmp_path / "missing", sample_report(), (), "")
+        write_case(tmp_path / "missing", contents(sample_report()))
     (tmp_path / "report.json").mkdir()
     with pytest.raises(ReportError, match="cannot write"):
-        write_case(tmp_path, sample_report(), (), "")
+        write_case(tmp_path, contents(sample_report()))
 
 
 def test_digests_are_read_once(tmp_path: Path) -> None:
@@ -252,7 +265,7 @@ def test_digests_are_read_once(tmp_path: Path) -> None:
             read.append(stream.name)
             yield stream
 
-    write_case(tmp_path, sample_report(), digests(), "")
+    write_case(tmp_path, contents(sample_report(), digests()))
     assert read == [stream.name for stream in sample_digests()]
 
 

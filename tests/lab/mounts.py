@@ -25,6 +25,13 @@ def mount_for_writing(volume: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def mount_system_files(volume: Path) -> Iterator[Path]:
+    """Mount a volume for writing, its system files shown."""
+    with _ntfs_3g(volume, f"{_WRITE_OPTIONS},show_sys_files") as folder:
+        yield folder
+
+
+@contextmanager
 def mount_read_only(image: Path, offset_bytes: int) -> Iterator[Path]:
     """Mount the volume at `offset_bytes` of a disk image through a read-only loop device.
 

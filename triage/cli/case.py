@@ -52,6 +52,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     type=click.Choice([profile.value for profile in Profile]),
     help="quick reads what tells most, rescues nothing and cannot rule out an infection; full reads everything.",
 )
+@click.option("--no-deleted", is_flag=True, help="Do not list what deleted entries still hold.")
 @click.option("--rules", multiple=True, metavar="PATH", type=click.Path(path_type=Path), help="More YARA rules.")
 @click.option("--ioc", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="More known bad digests.")
 @click.option(
@@ -85,6 +86,7 @@ def run(
     rescue_to: Path | None,
     no_rescue: bool,
     profile: str,
+    no_deleted: bool,
     rules: tuple[Path, ...],
     ioc: tuple[Path, ...],
     known_good: tuple[Path, ...],
@@ -126,6 +128,7 @@ def run(
             ioc=_absolute(ioc),
             known_good=_absolute(known_good),
             yara_timeout_seconds=yara_timeout,
+            deleted=not no_deleted,
             threads=_threads(rescue=not no_rescue),
         )
         options = Options(

@@ -29,6 +29,7 @@ class FindingKind(StrEnum):
     KEY_FILE = "key-file"
     RANSOM_NOTE = "ransom-note"
     ENCRYPTED_FILE = "encrypted-file"
+    JOURNAL = "journal"
 
 
 class Digests(Struct, frozen=True, kw_only=True):

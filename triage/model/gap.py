@@ -40,6 +40,7 @@ class GapKind(StrEnum):
     HIVE_MISSING = "hive-missing"
     HIVE_DAMAGED = "hive-damaged"
     HIVE_DIRTY = "hive-dirty"
+    CHANGE_JOURNAL = "change-journal"
     WORKER_DIED = "worker-died"
     INTERRUPTED = "interrupted"
     NOT_RESCUED = "not-rescued"

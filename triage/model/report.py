@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from triage.model.change import JournalSummary
+from triage.model.deleted import DeletedSummary
 from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
@@ -96,7 +98,7 @@ class RescueSummary(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """Everything a case has to say; `rescue` is None with `--no-rescue`."""
+    """Everything a case has to say; `rescue` is None with `--no-rescue`, `deleted` with `--no-deleted`."""
 
     schema: str = SCHEMA
     tool: Tool
@@ -108,6 +110,8 @@ class Report(Struct, frozen=True, kw_only=True):
     coverage: Coverage
     verdict: Verdict
     rescue: RescueSummary | None
+    deleted: tuple[DeletedSummary, ...] | None = None
+    journals: tuple[JournalSummary, ...] = ()
 
 
 class FirstVerdict(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from triage.model.change import JournalSummary
+from triage.model.deleted import DeletedSummary
 from triage.model.entry import StreamState
 from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding, FindingKind
@@ -28,7 +30,9 @@ from triage.model.report import (
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.volume import VolumeInfo
 from triage.pipeline.journal import (
+    ChangesRecord,
     DeferredRecord,
+    DeletedRecord,
     EnumerationRecord,
     ExcludedRecord,
     FindingRecord,
@@ -87,6 +91,8 @@ class Gathered:
     bytes_read: int = 0
     deferred: dict[StreamKey, DeferredRecord] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
+    deleted: dict[str, DeletedSummary] = field(default_factory=dict)
+    journals: dict[str, JournalSummary] = field(default_factory=dict)
 
     def find(self, finding: Finding) -> None:
         """Take in a finding."""
@@ -135,6 +141,10 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                 gathered.sets |= {one.name: one for one in sets}
             case SelectionRecord(files):
                 gathered.selected = files
+            case DeletedRecord(deleted):
+                gathered.deleted[deleted.volume] = deleted
+            case ChangesRecord(changes):
+                gathered.journals[changes.volume] = changes
             case SessionRecord():
                 gathered.sessions.append(record)
     for one in gathered.deferred.values():
@@ -169,7 +179,13 @@ def stream_digests(journal: Path) -> Iterator[StreamDigest]:
 
 
 def build_report(
-    gathered: Gathered, *, tool: Tool, case: CaseInfo, evidence: Sequence[Evidence], destination: Path | None
+    gathered: Gathered,
+    *,
+    tool: Tool,
+    case: CaseInfo,
+    evidence: Sequence[Evidence],
+    destination: Path | None,
+    deleted: bool = True,
 ) -> Report:
     """Number and weigh everything, judge it, and put it into one document."""
     enumerations = gathered.enumerations.values()
@@ -204,6 +220,8 @@ def build_report(
         coverage=coverage,
         verdict=judge(findings, gaps),
         rescue=None if destination is None else _rescue_summary(gathered, destination),
+        deleted=tuple(gathered.deleted.values()) if deleted else None,
+        journals=tuple(gathered.journals.values()),
     )
 
 

@@ -12,6 +12,7 @@ from triage.model.errors import ReportError, UsageError
 from triage.model.escape import escape_log
 from triage.model.text import _
 from triage.pipeline.journal import JOURNAL_NAME
+from triage.pipeline.rows import rows_bytes
 from triage.report.case_files import ALLOWED_SIGNERS, SIGNATURE, is_unlisted
 
 LOG_NAME = "case.log"
@@ -20,6 +21,7 @@ RESCUE_FOLDER = "rescue"
 _RESERVE_NAME = ".reserved-for-the-seal"
 _RESERVE_BYTES = 8 << 20
 _RESERVE_BYTES_PER_STREAM = 768
+_RESERVE_PER_ROW_BYTE = 4  # a row has its keys once more when it is rendered
 
 
 class CaseFolder:
@@ -81,6 +83,7 @@ class CaseFolder:
     def reserve(self, streams: int = 0) -> None:
         """Set space aside for report and seal; called again when the number of streams is known."""
         wanted = _RESERVE_BYTES + streams * _RESERVE_BYTES_PER_STREAM
+        wanted += _RESERVE_PER_ROW_BYTE * rows_bytes(self.path)
         try:
             descriptor = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:

@@ -45,6 +45,7 @@ from triage.pipeline.ledger import HEADER_BYTES
 from triage.pipeline.quick import quick_scope
 from triage.pipeline.reading import Equipment, read_again, read_all
 from triage.pipeline.survey import Survey, Surveyor
+from triage.pipeline.traces import Tracer
 from triage.rescue.vault import Vault
 from triage.volumes.mft_records import I64
 from triage.walk.reader import place
@@ -68,7 +69,8 @@ def examine(job: Job, board: Board) -> None:
             lambda finding: journal.add(FindingRecord(finding)),
             lambda gap: journal.add(GapRecord(gap)),
         )
-        surveys = _survey_all(job, board, sources, surveyor, journal)
+        tracer = Tracer(Path(job.case_folder), journal.add, deleted=job.deleted)
+        surveys = _survey_all(job, board, sources, surveyor, tracer, journal)
         _note_reads(sources, journal)
         journal.flush()
         board.surveyed_bytes = journal.size_bytes
@@ -111,7 +113,12 @@ def _note_reads(sources: Sequence[EvidenceSource], journal: JournalWriter) -> No
 
 
 def _survey_all(
-    job: Job, board: Board, sources: Sequence[EvidenceSource], surveyor: Surveyor, journal: JournalWriter
+    job: Job,
+    board: Board,
+    sources: Sequence[EvidenceSource],
+    surveyor: Surveyor,
+    tracer: Tracer,
+    journal: JournalWriter,
 ) -> list[Survey]:
     """Survey every NTFS volume but those on which a worker died before."""
     surveys: list[Survey] = []
@@ -143,6 +150,7 @@ def _survey_all(
                 journal.add(VolumeRecord(survey.info))
                 total = int(rows.size_bytes[survey.streams.heads].sum())
                 journal.add(EnumerationRecord(survey.reconciliation, total))
+                tracer.trace(survey)
         board.end(0)
     return surveys
 

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from triage import __version__
 from triage.evidence.write_proof import UNREADABLE_FACT
+from triage.model.change import Change
+from triage.model.deleted import DeletedStream
 from triage.model.errors import ExitCode, TriageError
 from triage.model.escape import escape_line
 from triage.model.evidence import Evidence
@@ -21,9 +23,11 @@ from triage.pipeline.assemble import Gathered, build_report, gather, read_ranges
 from triage.pipeline.case_folder import MANIFEST_FOLDER, CaseFolder, now_utc
 from triage.pipeline.job import Job
 from triage.pipeline.journal import GapRecord, JournalWriter, RescueRecord
+from triage.pipeline.rows import RowKind, drop_torn_rows, read_rows
 from triage.pipeline.watch import Ending
 from triage.report.case import write_case
 from triage.report.durable import durable_text
+from triage.report.interface import CaseContents
 from triage.report.read_map import blocks_of, has_unreadable, map_name, write_map
 from triage.report.seal import Seal, SigningKey, seal_case
 from triage.rescue.bag import copy_manifests, write_bag
@@ -51,8 +55,16 @@ def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending,
     gathered = gather(case.journal)
     report = _report(gathered, job, evidence, ending)
     case.log(f"sealed{_anew(gathered)} with key {key.fingerprint}: {report.verdict.outcome.value}")
-    excluded = gathered.account.excluded_folders()
-    write_case(case.path, report, stream_digests(case.journal), key.fingerprint, excluded=excluded)
+    drop_torn_rows(case.path)
+    contents = CaseContents(
+        report=report,
+        fingerprint=key.fingerprint,
+        digests=stream_digests(case.journal),
+        excluded=gathered.account.excluded_folders(),
+        deleted=read_rows(case.path, RowKind.DELETED, DeletedStream),
+        changes=read_rows(case.path, RowKind.CHANGES, Change),
+    )
+    write_case(case.path, contents)
     _write_maps(case, report, gathered.unreadable)
     seal = seal_case(case.path, key, report.case.id)
     return Result(report=report, seal=seal, folder=case.path, exit_code=exit_code(report))
@@ -115,6 +127,7 @@ def _report(gathered: Gathered, job: Job, evidence: list[Evidence], ending: Endi
         ),
         evidence=evidence,
         destination=None if job.rescue_to is None else Path(job.rescue_to),
+        deleted=job.deleted,
     )
 
 

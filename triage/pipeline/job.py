@@ -33,7 +33,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """What to examine and how. Paths are absolute. `rescue_to` is None with `--no-rescue` and in the quick profile.
 
     `suspects` were under way when a worker died: they are tried alone, first. `left_out` are those on which it died
-    alone. `resumed` says that the journal already holds records of streams which need not be read again.
+    alone. With `deleted` the deleted entries are listed. `resumed` says that the journal already holds records of
+    streams which need not be read again.
     """
 
     evidence: tuple[str, ...]
@@ -46,6 +47,7 @@ class Job(Struct, frozen=True, kw_only=True):
     extra_sets: tuple[str, ...] = ()
     yara_timeout_seconds: int = 60
     threads: int = 2
+    deleted: bool = True
     resumed: bool = False
     suspects: tuple[Token, ...] = ()
     left_out: tuple[LeftOut, ...] = ()

@@ -13,10 +13,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from triage.model.change import JournalSummary
+from triage.model.deleted import DeletedSummary
 from triage.model.entry import StreamForm, StreamState, Subject
 from triage.model.errors import ReportError
 from triage.model.evidence import Evidence
@@ -142,6 +145,18 @@ class RescueRecord(Struct, frozen=True, array_like=True, tag="rescue"):
     file: RescuedFile
 
 
+class DeletedRecord(Struct, frozen=True, array_like=True, tag="deleted"):
+    """What the deleted entries of one volume came to; said again by a resumed run, the last one counts."""
+
+    summary: DeletedSummary
+
+
+class ChangesRecord(Struct, frozen=True, array_like=True, tag="changes"):
+    """What the change journal of one volume came to; said again by a resumed run, the last one counts."""
+
+    summary: JournalSummary
+
+
 Record = (
     SessionRecord
     | SelectionRecord
@@ -156,14 +171,17 @@ Record = (
     | DeferredRecord
     | ReadRecord
     | RescueRecord
+    | DeletedRecord
+    | ChangesRecord
 )
+_Line = TypeVar("_Line")
 
 _encode_any = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 _encode_quickly = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
-def _encode(record: Record) -> bytes:
+def encode_line(record: Struct) -> bytes:
     """Encode a record as ASCII. The quick encoder writes other characters as UTF-8 and refuses unpaired surrogates."""
     try:
         line = _encode_quickly(record)
@@ -172,13 +190,16 @@ def _encode(record: Record) -> bytes:
     return line if line.isascii() else _encode_any(msgspec.to_builtins(record)).encode("ascii")
 
 
-def _decode(line: bytes) -> Record:
-    """Decode and check a record; the quick decoder does not know unpaired surrogates."""
+def decode_line(line: bytes, decoder: msgspec.json.Decoder[_Line]) -> _Line:
+    """Decode and check a record; the quick decoder does not know unpaired surrogates. `ValueError` for what is none."""
     try:
-        return _decoder.decode(line)
-    except msgspec.DecodeError:
-        record: Record = msgspec.convert(json.loads(line), Record)
-        return record
+        return decoder.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return msgspec.convert(json.loads(line), decoder.type)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def stream_record(
@@ -220,7 +241,7 @@ class JournalWriter:
 
     def add(self, record: Record) -> None:
         """Append one record."""
-        line = _encode(record)
+        line = encode_line(record)
         with self._lock:
             self._pending += line
             self._pending += b"\n"
@@ -284,7 +305,7 @@ def read_journal(path: Path, *, until_bytes: int | None = None) -> Iterator[Reco
             if not line.endswith(b"\n") or (until_bytes is not None and position > until_bytes):
                 return
             try:
-                yield _decode(line)
+                yield decode_line(line, _decoder)
             except (ValueError, msgspec.ValidationError) as error:
                 raise ReportError(f"{path.name}, line {number}, is no record of this version: {error}") from error
 

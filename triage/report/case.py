@@ -5,11 +5,10 @@ A further file in the case is one new module with a `Renderer` and one line in `
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from triage.model.ledger import ExcludedFolder
-from triage.model.report import Report, StreamDigest
+from triage.report.changes import CHANGES
+from triage.report.deleted import DELETED
 from triage.report.document import DOCUMENT
 from triage.report.durable import durable_text
 from triage.report.excluded import EXCLUDED
@@ -24,23 +23,13 @@ RENDERERS: tuple[Renderer, ...] = (
     FINDINGS,
     HASHDEEP,
     EXCLUDED,
+    DELETED,
+    CHANGES,
 )
 
 
-def write_case(
-    folder: Path,
-    report: Report,
-    digests: Iterable[StreamDigest],
-    fingerprint: str,
-    *,
-    excluded: Iterable[ExcludedFolder] = (),
-) -> None:
-    """Write every file of the case but the seal, each durable.
-
-    `digests` and `excluded` are read once; `fingerprint` is that of the key that will seal. Errors: `ReportError`, a
-    full disk too.
-    """
-    case = CaseContents(report=report, digests=digests, excluded=excluded, fingerprint=fingerprint)
+def write_case(folder: Path, case: CaseContents) -> None:
+    """Write every file of the case but the seal, each durable. Errors: `ReportError`, a full disk too."""
     for renderer in RENDERERS:
         with durable_text(folder / renderer.file_name) as out:
             renderer.write(case, out)

@@ -7,20 +7,24 @@ from typing import TextIO
 
 from msgspec import Struct
 
+from triage.model.change import Change
+from triage.model.deleted import DeletedStream
 from triage.model.ledger import ExcludedFolder
 from triage.model.report import Report, StreamDigest
 
 
 class CaseContents(Struct, frozen=True, kw_only=True):
-    """What a renderer may show. `digests` and `excluded` can be read once; `fingerprint` is of the key that will sign.
+    """What a renderer may show; `fingerprint` is of the key that will sign. What is iterable can be read once.
 
     `excluded` is what the profile left out, folder by folder.
     """
 
     report: Report
-    digests: Iterable[StreamDigest]
-    excluded: Iterable[ExcludedFolder] = ()
     fingerprint: str
+    digests: Iterable[StreamDigest] = ()
+    excluded: Iterable[ExcludedFolder] = ()
+    deleted: Iterable[DeletedStream] = ()
+    changes: Iterable[Change] = ()
 
 
 class Renderer(Struct, frozen=True, kw_only=True):

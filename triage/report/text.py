@@ -121,6 +121,17 @@ def _ledger_line(row: VolumeLedger) -> str:
     return f"{row.volume}: {states or 0}; {balanced(row.balanced)}"
 
 
+def _deleted(report: Report) -> Iterator[str]:
+    """Yield how much of users' deleted documents is still there, where there is any."""
+    summaries = report.deleted or ()
+    documents = sum(len(one.listed) + one.not_listed for one in summaries)
+    if documents > 0:
+        left = sum(sum(one.document_bytes_by_recoverability.values()) for one in summaries)
+        yield _("Deleted documents of which something is left: {count}, {size}; see deleted.jsonl").format(
+            count=number(documents), size=size(left)
+        )
+
+
 def _figures(report: Report) -> Iterator[str]:
     coverage = report.coverage
     severities = ", ".join(
@@ -141,6 +152,7 @@ def _figures(report: Report) -> Iterator[str]:
         yield _("Parsing was kept from: {kept}").format(kept=kept_from(isolation))
         if isolation.allowed:
             yield _("NOT kept from: {open}").format(open=not_kept_from(isolation))
+    yield from _deleted(report)
     if report.rescue is None:
         is_quick = report.case.profile is Profile.QUICK
         yield _("Rescued: nothing, the quick profile copies no files") if is_quick else _("Rescued: nothing, as asked")

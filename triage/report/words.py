@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
+from triage.model.deleted import Recoverability
 from triage.model.entry import StreamState
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
@@ -40,6 +41,7 @@ FINDING_KINDS: Mapping[str, str] = {
     FindingKind.KEY_FILE: N_("Key files"),
     FindingKind.RANSOM_NOTE: N_("Ransom notes"),
     FindingKind.ENCRYPTED_FILE: N_("Encrypted files"),
+    FindingKind.JOURNAL: N_("Renames in the change journal"),
 }
 
 
@@ -85,6 +87,8 @@ def _gap_words(kind: GapKind) -> str:
             return N_("registry hive damaged")
         case GapKind.HIVE_DIRTY:
             return N_("registry hive not written out")
+        case GapKind.CHANGE_JOURNAL:
+            return N_("change journal damaged")
         case GapKind.WORKER_DIED:
             return N_("examination crashed")
         case GapKind.INTERRUPTED:
@@ -131,6 +135,16 @@ def _state_words(state: StreamState) -> str:
 
 
 STREAM_STATES: Mapping[str, str] = {state: _state_words(state) for state in StreamState}
+RECOVERABILITIES: Mapping[str, str] = {
+    Recoverability.RESIDENT: N_("whole, kept in the MFT itself"),
+    Recoverability.FREE: N_("whole, no cluster used again"),
+    Recoverability.CONTESTED: N_("free, but other deleted files lay there, too"),
+    Recoverability.PARTLY_REUSED: N_("partly used again"),
+    Recoverability.REUSED: N_("used again"),
+    Recoverability.UNKNOWN: N_("not known"),
+    Recoverability.EMPTY: N_("no content"),
+    Recoverability.NO_RECORD: N_("only the change journal names it"),
+}
 RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.RESCUED: N_("Rescued: copied, read back and compared"),
     RescueOutcome.DOUBTFUL: N_("Rescued, but the content does not look like its type"),

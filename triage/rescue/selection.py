@@ -109,6 +109,13 @@ def select(path: str, stream: str, size_bytes: int) -> Tier | None:
     return None if _PASSING_FILES.fullmatch(name) is not None else Tier.OTHER
 
 
+def is_document(path: str, stream: str, size_bytes: int) -> bool:
+    """Say whether a user's stream, whatever folder it lies in, is of a type that the malware goes for."""
+    name = path.rpartition("/")[2].lower()
+    is_one = name.rpartition(".")[2] in _DOCUMENT_TYPES or _MOVED_ORIGINAL.fullmatch(name) is not None
+    return is_one and select(path, stream, size_bytes) is not None
+
+
 def _select_at_home(folders: list[str], name: str) -> Tier | None:
     """Judge a file of one user by its folders below the home."""
     extension = name.rpartition(".")[2]

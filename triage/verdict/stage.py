@@ -47,6 +47,7 @@ _BY_KIND: dict[FindingKind, Stage] = {
     FindingKind.WORK_DIRECTORY: Stage.INSTALLED,
     FindingKind.KEY_FILE: Stage.ENCRYPTING,
     FindingKind.ENCRYPTED_FILE: Stage.ENCRYPTING,
+    FindingKind.JOURNAL: Stage.ENCRYPTING,
 }
 _BY_SERVICE_RULE: dict[str, Stage] = {
     "worm-service": Stage.PROPAGATING,

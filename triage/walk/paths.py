@@ -50,6 +50,10 @@ class Paths:
             paths = [self._path_of_row(begin, entry)]
         return paths or [f"{ORPHAN_ROOT}/entry-{entry}"]
 
+    def folder(self, entry: int, sequence: int) -> str:
+        """Return the path of a directory by its reference, even if deleted; under the orphan root where it is gone."""
+        return self._parent_path(entry, sequence, alive=False)
+
     def is_orphan(self, path: str) -> bool:
         """Say whether the path lies under the orphan root."""
         return path.startswith(ORPHAN_ROOT + "/")

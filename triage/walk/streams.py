@@ -130,6 +130,12 @@ class Streams:
         """Return the row of an entry's unnamed `$DATA`, or None where it has none."""
         return next((row for row in self.heads_of(entry) if self._table.streams.name_length[row] == 0), None)
 
+    def allocated_extents(self, head: int) -> list[Extent]:
+        """Return where a non-resident stream's clusters lie, holes left out; `ParseError` for a damaged run list."""
+        rows = self._table.streams
+        sizes = rows.size_bytes.item(head), rows.initialized_bytes.item(head)
+        return [one for one in extents_of_runs(self._runs(head), self._cluster_bytes, *sizes) if one.volume_offset >= 0]
+
     def rows_on_disk(self, heads: I64) -> I64:
         """Return the rows that tell where the streams' bytes lie: their own, or that of the one that holds them."""
         rows = self._table.streams
