@@ -79,6 +79,47 @@ def test_files_of_two_lost_folders_are_kept_apart(tmp_path: Path, undamaged: Res
     assert len(names) == len(set(names))
 
 
+def attribute_at(content: bytearray, record: int, kind: int) -> int:
+    """Return where the first attribute of a type stands in the record at an offset."""
+    position = record + int.from_bytes(content[record + 20 : record + 22], "little")
+    while int.from_bytes(content[position : position + 4], "little") != kind:
+        position += int.from_bytes(content[position + 4 : position + 8], "little")
+    return position
+
+
+def test_sizes_beyond_64_bits_add_up(tmp_path: Path) -> None:
+    def damage(content: bytearray, record: int) -> None:
+        position = attribute_at(content, record, DATA)
+        assert content[position + 8] == 1  # not resident
+        content[position + 48 : position + 56] = b"\xff" * 8
+
+    coverage = examine(tmp_path, damage, "Windows/tasksche.exe", "Windows/mssecsvc.exe").report.coverage
+    assert coverage.bytes_total > 1 << 64
+    assert sum(coverage.bytes_by_state.values()) == coverage.bytes_total
+    assert "interrupted" not in coverage.streams_by_state
+
+
+def test_two_streams_of_one_name_are_both_read(tmp_path: Path, undamaged: Result) -> None:
+    def damage(content: bytearray, record: int) -> None:
+        """Put the unnamed stream a second time behind itself, under the same number."""
+        position = attribute_at(content, record, DATA)
+        length = int.from_bytes(content[position + 4 : position + 8], "little")
+        used = int.from_bytes(content[record + 24 : record + 28], "little")
+        assert content[position + length : position + length + 4] == b"\xff" * 4
+        assert used + length < 0x1FE  # where the first fixup is
+        content[position + length : position + 2 * length + 8] = content[position : position + length + 8]
+        content[position + 2 * length : position + 2 * length + 8] = b"\xff" * 4 + bytes(4)
+        content[record + 24 : record + 28] = (used + length).to_bytes(4, "little")
+
+    result = examine(tmp_path, damage, "Windows/tasksche.exe")
+    coverage = result.report.coverage
+    assert coverage.streams == undamaged.report.coverage.streams + 1
+    assert sum(coverage.streams_by_state.values()) == coverage.streams
+    assert "interrupted" not in coverage.streams_by_state
+    lines = (result.folder / "digests.hashdeep").read_text().splitlines()
+    assert len([line for line in lines if line.endswith(",v1/Windows/tasksche.exe")]) == 2
+
+
 def test_an_absurd_size_ends_where_the_run_list_does(tmp_path: Path, undamaged: Result) -> None:
     def damage(content: bytearray, offset: int) -> None:
         position = offset + int.from_bytes(content[offset + 20 : offset + 22], "little")

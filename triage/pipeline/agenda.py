@@ -41,12 +41,12 @@ _TRIED_AGAIN = (RescueOutcome.FAILED, RescueOutcome.INTERRUPTED)
 
 @dataclass(slots=True, kw_only=True)
 class Done:
-    """What earlier sessions of a case have done: streams read (volume, entry, stream), files settled.
+    """What earlier sessions of a case have done: streams read (volume, entry, stream, repeat), files settled.
 
     A file that failed or was cut off is not settled: it is tried once more.
     """
 
-    read: set[tuple[str, int, str]] = field(default_factory=set)
+    read: set[tuple[str, int, str, int]] = field(default_factory=set)
     settled: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
 
     def settle(self, file: RescuedFile) -> None:
@@ -56,7 +56,7 @@ class Done:
 
     def has(self, subject: Subject, *, selected: bool) -> bool:
         """Say whether a stream need not be read again."""
-        if (subject.volume, subject.mft_entry, subject.stream) not in self.read:
+        if (subject.volume, subject.mft_entry, subject.stream, subject.repeat) not in self.read:
             return False
         return (
             not selected

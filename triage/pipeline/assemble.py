@@ -232,7 +232,7 @@ def _once(journal: Path) -> Iterator[object]:
     seen: set[int] = set()
     for record in read_journal(journal):
         if isinstance(record, StreamRecord):
-            key = hash((record.volume, record.mft_entry, record.stream))
+            key = hash((record.volume, record.mft_entry, record.stream, record.repeat))
             if key in seen:
                 continue
             seen.add(key)

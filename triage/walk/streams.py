@@ -103,6 +103,7 @@ class Streams:
         self._paths = paths
         rows = table.streams
         self.heads: I64 = np.flatnonzero(rows.head & table.base[rows.owner])
+        self._repeats = self._find_repeats()
         self._continued = frozenset(rows.owner[~rows.head].tolist())
         self._cluster_bytes = volume.geometry.cluster_bytes
         self._most_holes_bytes = max(volume.geometry.volume_bytes, _READABLE_HOLES_BYTES)
@@ -129,6 +130,20 @@ class Streams:
     def unnamed_head(self, entry: int) -> int | None:
         """Return the row of an entry's unnamed `$DATA`, or None where it has none."""
         return next((row for row in self.heads_of(entry) if self._table.streams.name_length[row] == 0), None)
+
+    def _find_repeats(self) -> dict[int, int]:
+        """Number the streams that have their name from an earlier one of their entry, too; only damage makes them."""
+        rows = self._table.streams
+        order = np.lexsort((rows.name_length[self.heads], rows.owner[self.heads]))
+        heads = self.heads[order]
+        same = np.zeros(len(heads) + 1, bool)  # a stream's entry and length of name are those of the one before
+        same[1:-1] = (np.diff(rows.owner[heads]) == 0) & (np.diff(rows.name_length[heads]) == 0)
+        names: dict[tuple[int, str], int] = {}
+        repeats: dict[int, int] = {}
+        for head in heads[same[1:] | same[:-1]].tolist():
+            key = rows.owner.item(head), self.name(head)
+            repeats[head] = names[key] = names.get(key, -1) + 1
+        return repeats
 
     def rows_on_disk(self, heads: I64) -> I64:
         """Return the rows that tell where the streams' bytes lie: their own, or that of the one that holds them."""
@@ -218,6 +233,7 @@ class Streams:
             dos_attributes=row.dos_attributes,
             reparse_tag=row.reparse_tag,
             si=FileTimes(row.created, row.modified, row.changed, row.accessed),
+            repeat=self._repeats.get(row.head, 0),
         )
 
     def _unreadable(self, row: _Row, subject: Subject) -> tuple[StreamState | None, str]:
