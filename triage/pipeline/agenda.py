@@ -104,7 +104,8 @@ class Agenda:
         self.selected += int((tiers != UNSELECTED_TIER).sum())
         self.streams += len(heads)
         sizes = rows.size_bytes[heads[rows.owner[heads] != _BAD_CLUSTERS_ENTRY]]
-        self.bytes += int(np.minimum(sizes, geometry.volume_bytes).sum())  # a damaged size is no measure of progress
+        there_bytes = self._sources[survey.info.evidence].size_bytes  # a damaged size is no measure of progress
+        self.bytes += int(np.minimum(sizes, there_bytes).sum())
 
     def items(self, *, only: Set[Token] | None = None, leave_out: Set[Token] = frozenset()) -> Iterator[Item]:
         """Yield the streams that are still to be read, and have them read ahead."""
