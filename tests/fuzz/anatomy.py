@@ -108,7 +108,7 @@ class Anatomy:
 
     def _unprotect(self, at: int, length: int) -> None:
         """Put back what a block's update sequence replaced, and remember to apply it again."""
-        if self.data[at : at + 4] not in (b"FILE", b"INDX"):
+        if bytes(self.data[at : at + 4]) not in (b"FILE", b"INDX"):
             return
         array = at + self._number(at + 4, 2)
         number = bytes(self.data[array : array + 2])

@@ -9,7 +9,14 @@ from triage.model.gap import Gap, GapKind
 from triage.model.report import Reconciliation, Report
 from triage.pipeline.journal import StreamRecord
 
-_NEED_NO_GAP = (StreamState.READ, StreamState.SPARSE_SYSTEM)
+_NEED_A_GAP = (
+    StreamState.PARTIAL,
+    StreamState.NOT_DECODABLE,
+    StreamState.EFS_ENCRYPTED,
+    StreamState.REPARSE_POINT,
+    StreamState.TIMED_OUT,
+    StreamState.WORKER_DIED,
+)
 
 
 def problems(report: Report, streams: list[StreamRecord]) -> Iterator[str]:
@@ -54,5 +61,5 @@ def _silent(report: Report, streams: list[StreamRecord]) -> Iterator[str]:
     """Look for streams that were not read whole, and no gap names them."""
     named = {(gap.where.volume, gap.where.mft_entry, gap.where.stream or "") for gap in report.gaps}
     for one in streams:
-        if one.state not in _NEED_NO_GAP and (one.volume, one.mft_entry, one.stream) not in named:
+        if one.state in _NEED_A_GAP and (one.volume, one.mft_entry, one.stream) not in named:
             yield f"{one.path}:{one.stream} is {one.state.value}, and no gap says so"

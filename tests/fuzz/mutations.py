@@ -100,7 +100,8 @@ def _change_number(draft: Draft) -> None:
             int.from_bytes(draft.data[other.offset : other.offset + other.width], "little"),
         )
     )
-    draft.put(field.offset, (value % (1 << bits)).to_bytes(field.width, "little"), group)
+    value %= 1 << bits
+    draft.put(field.offset, (old ^ 1 if value == old else value).to_bytes(field.width, "little"), group)
 
 
 def _part(random: Random, field: Field) -> Field:

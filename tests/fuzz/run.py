@@ -150,12 +150,9 @@ class Runner:
         for descriptor in (one.handle, one.answer, one.words):
             os.close(descriptor)
         if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            told = {
-                signal.SIGXCPU: f"more than {CPU_SECONDS} CPU seconds",
-                signal.SIGKILL: f"no end in {WALL_SECONDS} s",
-            }
-            problem = told.get(signal.Signals(number), f"ended by {signal.Signals(number).name}")
+            name = signal.Signals(os.WTERMSIG(status)).name
+            told = {"SIGXCPU": f"more than {CPU_SECONDS} CPU seconds", "SIGKILL": f"no end in {WALL_SECONDS} seconds"}
+            problem = told.get(name, f"ended by {name}")
         elif status != 0:
             problem = " | ".join(line.strip() for line in words.decode("utf-8", "replace").splitlines()[-3:])
         else:
