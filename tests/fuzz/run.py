@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -39,6 +40,7 @@ from triage.pipeline.job import Job
 from triage.pipeline.journal import StreamRecord, read_journal
 from triage.pipeline.supervise import Options, supervise
 from triage.pipeline.watch import Ending, Observer, Stop
+from triage.report import html
 from triage.report.document import load_report
 from triage.report.seal import SigningKey
 from triage.report.verify import verify_case
@@ -89,6 +91,7 @@ class Runner:
         for module in (examining, supervising):
             self._stack.enter_context(patch.object(module, "compile_rules", lambda _paths: rules))
             self._stack.enter_context(patch.object(module, "load_indicators", lambda *_paths: indicators))
+        self._stack.enter_context(patch.object(html, "_environment", cache(html._environment)))
 
     def __enter__(self) -> Runner:
         """Take the whole way once on a sound disk, so that what is loaded at first use is there."""
