@@ -94,10 +94,12 @@ class Anatomy:
         """Put all fixups back first: an attribute may lie in one record and its content in a block of an index."""
         first = self._volume + self._number(self._volume + 48, 8) * self._cluster_bytes
         self._unprotect(first, self.record_bytes)
-        pieces = next(self._extents(at) for at in self._attributes(first) if self._number(at, 4) == _DATA)
-        starts = [at for start, length in pieces for at in range(start, start + length, self.record_bytes)]
-        for at in starts[1:]:
-            self._unprotect(at, self.record_bytes)
+        starts = self._record_starts(first)
+        for at in starts:
+            if at != first:
+                self._unprotect(at, self.record_bytes)
+            if self._number(at + 32, 6) == 0 and self._number(at + 38, 2) > 0:  # extends the first record
+                starts += self._record_starts(at)
         mirror = self._volume + self._number(self._volume + 56, 8) * self._cluster_bytes
         for at in range(mirror, mirror + 4 * self.record_bytes, self.record_bytes):
             self._unprotect(at, self.record_bytes)
@@ -105,6 +107,11 @@ class Anatomy:
         for entry, at in enumerate(starts):
             if self.data[at : at + 4] == b"FILE":
                 self._record(entry, at)
+
+    def _record_starts(self, record: int) -> list[int]:
+        """Return where the records lie that a record's own `$DATA` holds."""
+        (pieces,) = (self._extents(at) for at in self._attributes(record) if self._number(at, 4) == _DATA)
+        return [at for start, length in pieces for at in range(start, start + length, self.record_bytes)]
 
     def _unprotect(self, at: int, length: int) -> None:
         """Put back what a block's update sequence replaced, and remember to apply it again."""

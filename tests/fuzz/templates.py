@@ -23,10 +23,12 @@ from tests.lab.mounts import mount_for_writing
 from tests.lab.plan import LAB_FILETIME, Kind, LabFile, Written
 from tests.lab.tables import SECTOR_BYTES, Layout, assemble, volume_offset
 from tests.lab.volume import fill_volume, make_volume
+from tests.mft_editor import split_mft
 from triage.model.verdict import Stage
 
 #: mkntfs gives a volume below 2 MiB a log of 256 KiB, a larger one 512 KiB.
 _VOLUME_BYTES = 2044 * 1024
+_RESERVED_ENTRY = 15
 _EPOCH_TICKS = 116_444_736_000_000_000
 _DAY_TICKS = 24 * 3600 * 10_000_000
 _HOME = "Users/alice/Documents"
@@ -179,7 +181,7 @@ def _interleave(volume: Path) -> None:
 RECIPES = (
     Recipe("streams", _names_and_streams, cluster_bytes=512, finish=_interleave),
     Recipe("forms", _forms),
-    Recipe("overlays", _overlays, cluster_bytes=1024),
+    Recipe("overlays", _overlays, cluster_bytes=1024, finish=lambda volume: split_mft(volume, _RESERVED_ENTRY)),
     Recipe("windows-mbr", _windows, layout=Layout.MBR),
     Recipe("windows-gpt", _windows, layout=Layout.GPT, cluster_bytes=2048),
     Recipe("large-records", _forms, sector_bytes=4096),
