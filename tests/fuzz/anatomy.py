@@ -62,13 +62,17 @@ class Record(NamedTuple):
 
 
 class Anatomy:
-    """A disk with its structures. `data` has all fixups put back: `renew` of each seal makes it a disk again."""
+    """A disk with its structures. `data` has all fixups put back: `renew` of each seal makes it a disk again.
+
+    `streams` are the headers of all `$DATA` attributes that are not resident, but that of `$MFT`.
+    """
 
     def __init__(self, disk: bytes, volume_offset: int) -> None:
         self.data = bytearray(disk)
         self.fields: dict[str, list[Field]] = defaultdict(list)
         self.seals: list[Seal] = []
         self.records: list[Record] = []
+        self.streams: list[Field] = []
         self.record_bytes = 0
         self._volume = volume_offset
         self._boot()
@@ -152,6 +156,8 @@ class Anatomy:
         if self.data[at + 9] > 0:
             self.fields["attribute name"].append(Field(at + self._number(at + 10, 2), 2 * self.data[at + 9]))
         if not resident:
+            if kind == _DATA and entry > 0:
+                self.streams.append(Field(at, self._number(at + 4, 4)))
             group = "run list of $MFT" if (entry, kind) == (0, _DATA) else "run list"
             self.fields[group] += [field for pair in self._pairs(at) for field in pair]
         pieces = [self._value(at)] if resident else [piece for piece in self._extents(at) if piece[1] > 0]

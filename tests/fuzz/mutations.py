@@ -121,6 +121,22 @@ def _scramble(draft: Draft) -> None:
     draft.put(field.offset, value, f"stretch of {group}")
 
 
+def _stretch(draft: Draft) -> None:
+    """Have a stream claim megabytes or terabytes: its sizes, and a run list of one run or one hole that fits them.
+
+    Not gigabytes: of holes so many are read, which takes minutes.
+    """
+    random = draft.random
+    at = random.choice(draft.template.anatomy.streams)
+    length = random.choice((random.randrange(1, 1 << 12), random.randrange(1 << 28, 1 << 40)))
+    step = random.choice((b"", bytes([random.randrange(128)])))
+    pairs = bytes([len(step) << 4 | 5]) + length.to_bytes(5, "little") + step + b"\0"
+    size = (length << random.choice((9, 12))).to_bytes(8, "little")
+    initialized = random.choice((size, bytes(8)))
+    draft.put(at.offset + 40, size + size + initialized, "stretched stream")
+    draft.put(at.offset + int.from_bytes(draft.data[at.offset + 32 : at.offset + 34], "little"), pairs, "its one run")
+
+
 def _copy_record(draft: Draft) -> None:
     """Put one record in another's place, or each in the other's."""
     length = draft.template.anatomy.record_bytes
@@ -191,6 +207,7 @@ def _cut_short(draft: Draft) -> None:
 _CHANGES: tuple[tuple[Callable[[Draft], None], int], ...] = (
     (_change_number, 70),
     (_scramble, 8),
+    (_stretch, 3),
     (_copy_record, 5),
     (_lose_record, 2),
     (_copy_attribute, 5),

@@ -44,6 +44,7 @@ from triage.report import html
 from triage.report.document import load_report
 from triage.report.seal import SigningKey
 from triage.report.verify import verify_case
+from triage.walk import streams
 
 #: Of processor time, which a busy machine does not stretch. A sound disk takes about a tenth of a second.
 CPU_SECONDS = 20
@@ -51,6 +52,8 @@ CPU_SECONDS = 20
 WALL_SECONDS = 600
 MEMORY_BYTES = 3 << 30
 _FILE_BYTES = 256 << 20
+#: Holes up to 64 GiB are read, which takes minutes; here up to this.
+_HOLES_BYTES = 16 << 20
 #: One case of so many has its worker in a process of its own; one of so many is verified as a user would.
 _APART_EVERY, _VERIFIED_EVERY = 100, 10
 _REFUSED = "refused"
@@ -91,6 +94,7 @@ class Runner:
         for module in (examining, supervising):
             self._stack.enter_context(patch.object(module, "compile_rules", lambda _paths: rules))
             self._stack.enter_context(patch.object(module, "load_indicators", lambda *_paths: indicators))
+        self._stack.enter_context(patch.object(streams, "_READABLE_HOLES_BYTES", _HOLES_BYTES))
         self._stack.enter_context(patch.object(html, "_environment", cache(html._environment)))
 
     def __enter__(self) -> Runner:

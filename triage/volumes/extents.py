@@ -13,6 +13,7 @@ from triage.model.source import ByteSource
 from triage.volumes.runs import HOLE, Run
 
 MISSING = -2
+BEYOND_END = "beyond the end of the evidence"
 RUN_LIST_ENDS = "the run list ends before the stream does"
 _ZEROS = bytes(1 << 20)
 _SMALLEST_RETRY_BYTES = 4096
@@ -64,6 +65,16 @@ def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, in
     return extents
 
 
+def readable_end(extents: Sequence[Extent], evidence_bytes: int) -> int:
+    """Return the byte of a stream behind which the evidence holds none of it; a damaged run list claims any length."""
+    for start, length, volume_offset in reversed(extents):
+        if volume_offset == HOLE:
+            return start + length
+        if 0 <= volume_offset < evidence_bytes:
+            return start + min(length, evidence_bytes - volume_offset)
+    return 0
+
+
 class ExtentReader:
     """Reads a stream's extents in order, window by window; never raises for unreadable ranges, but tells them."""
 
@@ -112,7 +123,7 @@ class ExtentReader:
             return
         if got < len(view):
             _zero(view[got:])
-            self._add_bad(stream_offset + got, len(view) - got, "beyond the end of the evidence")
+            self._add_bad(stream_offset + got, len(view) - got, BEYOND_END)
 
     def _add_bad(self, stream_offset: int, length_bytes: int, reason: str, kind: GapKind = GapKind.READ_ERROR) -> None:
         if self.bad_ranges:

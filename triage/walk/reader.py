@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
-from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, ExtentReader
+from triage.volumes.extents import BEYOND_END, MISSING, RUN_LIST_ENDS, BadRange, Extent, ExtentReader, readable_end
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.wof import ReadAt, WofDecoder
 from triage.walk.streams import StreamPlan, WofContent
@@ -91,11 +91,9 @@ class StreamReader:
 
     def _extents(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
         reader = ExtentReader(volume.source, plan.extents)
-        size = plan.subject.size_bytes
-        last = plan.extents[-1]
-        if last.volume_offset == MISSING:
-            size = last.stream_offset
-            reader.bad_ranges.append(BadRange(size, last.length_bytes, RUN_LIST_ENDS, GapKind.RUN_LIST))
+        size = readable_end(plan.extents, volume.source.size_bytes)
+        reader.bad_ranges += _bad_tail(plan.extents, size)
+        if reader.bad_ranges:
             self._settle(plan.subject.size_bytes, reader.bad_ranges)
         position = fresh = 0
         while position < size:
@@ -169,6 +167,19 @@ class StreamReader:
         keep = min(self._overlap_bytes, filled)
         self._buffer[:keep] = bytes(self._buffer[filled - keep : filled])
         return keep
+
+
+def _bad_tail(extents: Sequence[Extent], end: int) -> Iterator[BadRange]:
+    """Yield what the evidence does not hold of a stream's end: beyond its own end, and where the run list ends."""
+    known = extents[-1].stream_offset if extents[-1].volume_offset == MISSING else _size(extents)
+    if end < known:
+        yield BadRange(end, known - end, BEYOND_END)
+    if known < _size(extents):
+        yield BadRange(known, _size(extents) - known, RUN_LIST_ENDS, GapKind.RUN_LIST)
+
+
+def _size(extents: Sequence[Extent]) -> int:
+    return extents[-1].stream_offset + extents[-1].length_bytes
 
 
 def _compressed(volume: NtfsVolume, plan: StreamPlan) -> ReadAt:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from triage.model.entry import FIRST_USER_ENTRY, FileTimes, StreamForm, StreamState, Subject
 from triage.model.errors import ParseError, VolumeError
-from triage.volumes.extents import MISSING, Extent, extents_of_runs
+from triage.volumes.extents import MISSING, Extent, extents_of_runs, readable_end
 from triage.volumes.mft_records import ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE, I64
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.runs import HOLE, Run, count_clusters, decode_runs
@@ -106,7 +106,7 @@ class Streams:
         self._repeats = self._find_repeats()
         self._continued = frozenset(rows.owner[~rows.head].tolist())
         self._cluster_bytes = volume.geometry.cluster_bytes
-        self._most_holes_bytes = max(volume.geometry.volume_bytes, _READABLE_HOLES_BYTES)
+        self._most_holes_bytes = max(volume.source.size_bytes, _READABLE_HOLES_BYTES)
 
     def path(self, head: int) -> str:
         """Return the path under which the stream's entry is reported."""
@@ -247,9 +247,8 @@ class Streams:
         is_system_sparse = subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject)
         if is_system_sparse and self._allocated_bytes(row.head) < subject.size_bytes:
             return StreamState.SPARSE_SYSTEM, "sparse system stream"
-        is_sparse = subject.form is StreamForm.SPARSE
-        if is_sparse and row.size_bytes - self._allocated_bytes(row.head) > self._most_holes_bytes:
-            return StreamState.PARTIAL, "sparse, with more holes than the volume has bytes: not read"
+        if row.size_bytes > self._most_holes_bytes and self._missing_bytes(row, subject.form) > self._most_holes_bytes:
+            return StreamState.PARTIAL, "more holes and clusters beyond the end than the evidence has bytes: not read"
         return None, ""
 
     def _is_local(self, row: _Row) -> bool:
@@ -264,6 +263,16 @@ class Streams:
     def _allocated_bytes(self, head: int) -> int:
         """Return how many bytes of clusters a stream has; `ParseError` where its run list is damaged."""
         return self._cluster_bytes * sum(run.clusters for run in self._runs(head) if run.cluster != HOLE)
+
+    def _missing_bytes(self, row: _Row, form: StreamForm) -> int:
+        """Return how many bytes of a stream would be read as zeros because the evidence does not hold them."""
+        if row.resident:
+            return 0
+        runs, there_bytes = self._runs(row.head), self.volume.source.size_bytes
+        extents = extents_of_runs(runs, self._cluster_bytes, row.size_bytes, row.initialized_bytes)
+        held = [min(one.length_bytes, there_bytes - one.volume_offset) for one in extents if one.volume_offset >= 0]
+        end = row.size_bytes if form is StreamForm.LZNT1 else readable_end(extents, there_bytes)
+        return end - sum(length for length in held if length > 0)
 
     def _runs(self, head: int) -> list[Run]:
         """Return the stream's whole run list, continued from its later pieces where it has some."""
