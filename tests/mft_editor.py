@@ -19,6 +19,7 @@ SEQUENCE = 0x10
 USED_BYTES = 0x18
 FILE_NAME = 0x30
 DATA = 0x80
+_ATTRIBUTE_LIST = 0x20
 _END = 0xFFFFFFFF
 
 
@@ -54,12 +55,12 @@ class MftEditor:
         self.record_bytes = 1 << -code if code < 0 else code * self.cluster_bytes
         mft = _without_fixups(self.read(self.mft_cluster * self.cluster_bytes, self.record_bytes))
         (data,) = (one for one in attributes(mft) if one.type == DATA)
-        self._runs = list(runs(mft, data))
+        self.runs = list(runs(mft, data))
 
     @property
     def records(self) -> int:
         """How many records the known runs of `$MFT` hold."""
-        return sum(count for _, count in self._runs) * self.cluster_bytes // self.record_bytes
+        return sum(count for _, count in self.runs) * self.cluster_bytes // self.record_bytes
 
     def read(self, offset: int, length: int) -> bytearray:
         """Return bytes of the volume."""
@@ -76,7 +77,7 @@ class MftEditor:
     def offset(self, entry: int) -> int:
         """Return where a record lies on the volume."""
         wanted = entry * self.record_bytes
-        for cluster, count in self._runs:
+        for cluster, count in self.runs:
             if wanted < count * self.cluster_bytes:
                 return cluster * self.cluster_bytes + wanted
             wanted -= count * self.cluster_bytes
@@ -116,6 +117,55 @@ def runs(record: bytes | bytearray, attribute: Attribute) -> Iterator[tuple[int,
         cluster += int.from_bytes(record[middle:end], "little", signed=True)
         yield cluster, int.from_bytes(record[position + 1 : middle], "little")
         position = end
+
+
+def split_mft(volume: Path, entry: int) -> None:
+    """Have `$MFT`'s run list end in an extension record, as that of a large volume does; `entry` is one without names.
+
+    Its base record gets an `$ATTRIBUTE_LIST` behind its first attribute, and keeps half of its only run.
+    """
+    mft = MftEditor(volume)
+    base, extension = mft.record(0), mft.record(entry)
+    ((cluster, clusters),) = mft.runs
+    half = clusters // 2
+    found = list(attributes(base))
+    (data,) = (one for one in found if one.type == DATA)
+    tail = bytearray(base[data.offset : data.offset + 72])
+    struct.pack_into("<IIBBH", tail, 0, DATA, 72, 1, 0, 64)
+    struct.pack_into("<QQHxxxxxx", tail, 0x10, half, clusters - 1, 64)
+    tail[40:64] = bytes(24)  # sizes stand in the first piece only
+    tail[64:] = struct.pack("<BHIx", 0x42, clusters - half, cluster + half)
+    listed = [(one.type, 0, 0, one.field(base, 14, "<H")) for one in found]
+    listed.insert(found.index(data) + 1, (DATA, half, entry, data.field(base, 14, "<H")))
+    references = b"".join(
+        struct.pack("<IHBBQHIHH6x", kind, 32, 0, 26, vcn, number, 0, _sequence(mft, number), identifier)
+        for kind, vcn, number, identifier in listed
+    )
+    header = struct.pack("<IIBBHHHIHxx", _ATTRIBUTE_LIST, 24 + len(references), 0, 0, 24, 0, 0x40, len(references), 24)
+    struct.pack_into("<Q", base, data.offset + 0x18, half - 1)
+    pairs = struct.pack("<BHIx", 0x42, half, cluster)
+    place = data.offset + data.field(base, 0x20, "<H")
+    base[place : place + len(pairs)] = pairs
+    mft.put(0, _with_attributes(base, [header + references], behind=found[0]))
+    struct.pack_into("<HIH", extension, 0x20, 0, 0, _sequence(mft, 0))
+    mft.put(entry, _with_attributes(extension, [tail], behind=None))
+
+
+def _sequence(mft: MftEditor, entry: int) -> int:
+    number: int = struct.unpack_from("<H", mft.record(entry), SEQUENCE)[0]
+    return number
+
+
+def _with_attributes(record: bytearray, new: list[bytes | bytearray], behind: Attribute | None) -> bytearray:
+    """Return a record with more attributes: behind one, or in the place of all."""
+    first: int = struct.unpack_from("<H", record, FIRST_ATTRIBUTE)[0]
+    used: int = struct.unpack_from("<I", record, USED_BYTES)[0]
+    start = first if behind is None else behind.offset + behind.length
+    rest = record[start:used] if behind is not None else struct.pack("<II", _END, 0)
+    content = b"".join((bytes(record[:start]), *map(bytes, new), bytes(rest)))
+    changed = bytearray(content.ljust(len(record), b"\0"))
+    struct.pack_into("<I", changed, USED_BYTES, len(content))
+    return changed
 
 
 def with_fixups(record: bytes | bytearray) -> bytearray:

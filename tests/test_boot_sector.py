@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 from pathlib import Path
 
@@ -48,7 +49,16 @@ def test_arbitrary_sectors_are_refused_or_plausible(sector: bytes) -> None:
         return
     assert geometry.sector_bytes <= geometry.cluster_bytes <= 2 << 20
     assert 512 <= geometry.record_bytes <= 65536
-    assert 0 < geometry.mft_cluster * geometry.cluster_bytes < geometry.volume_bytes
+    assert 0 < geometry.mft_cluster * geometry.cluster_bytes < geometry.volume_bytes < 1 << 63
+
+
+@pytest.mark.parametrize("sectors", [1 << 54, 1 << 63, (1 << 64) - 1])
+def test_a_length_that_no_volume_has_is_refused(sectors: int) -> None:
+    """A sector of 512 bytes, clusters of 8, `$MFT` at cluster 4."""
+    start = b"\xeb\x52\x90NTFS    " + struct.pack("<HB26xQQQb3xb3xQ", 512, 8, sectors, 4, 2, -10, 1, 0)
+    sector = start.ljust(510, b"\0") + b"\x55\xaa"
+    with pytest.raises(ParseError, match=f"{sectors} sectors"):
+        parse_boot_sector(sector)
 
 
 @pytest.mark.parametrize("sector", [b"", bytes(511), bytes(512), b"\xeb\x52\x90NTFS    " + bytes(501)])

@@ -24,6 +24,7 @@ from triage.volumes.ntfs import NtfsVolume
 VOLUME_OFFSET = 1 << 20
 RECORD_BYTES = 1024
 DATA = 0x80
+BITMAP = 0xB0
 
 
 def record_offset(image: bytes | bytearray, entry: int) -> int:
@@ -77,6 +78,81 @@ def test_files_of_two_lost_folders_are_kept_apart(tmp_path: Path, undamaged: Res
     lines = (result.folder / "digests.hashdeep").read_text().splitlines()
     names = [line.split(",", 3)[3] for line in lines if not line.startswith(("%", "#"))]
     assert len(names) == len(set(names))
+
+
+def attribute_at(content: bytearray, record: int, kind: int) -> int:
+    """Return where the first attribute of a type stands in the record at an offset."""
+    position = record + int.from_bytes(content[record + 20 : record + 22], "little")
+    while int.from_bytes(content[position : position + 4], "little") != kind:
+        position += int.from_bytes(content[position + 4 : position + 8], "little")
+    return position
+
+
+def test_sizes_beyond_64_bits_add_up(tmp_path: Path) -> None:
+    def damage(content: bytearray, record: int) -> None:
+        position = attribute_at(content, record, DATA)
+        assert content[position + 8] == 1  # not resident
+        content[position + 48 : position + 56] = b"\xff" * 8
+
+    coverage = examine(tmp_path, damage, "Windows/tasksche.exe", "Windows/mssecsvc.exe").report.coverage
+    assert coverage.bytes_total > 1 << 64
+    assert sum(coverage.bytes_by_state.values()) == coverage.bytes_total
+    assert "interrupted" not in coverage.streams_by_state
+
+
+def test_two_streams_of_one_name_are_both_read(tmp_path: Path, undamaged: Result) -> None:
+    def damage(content: bytearray, record: int) -> None:
+        """Put the unnamed stream a second time behind itself, under the same number."""
+        position = attribute_at(content, record, DATA)
+        length = int.from_bytes(content[position + 4 : position + 8], "little")
+        used = int.from_bytes(content[record + 24 : record + 28], "little")
+        assert content[position + length : position + length + 4] == b"\xff" * 4
+        assert used + length < 0x1FE  # where the first fixup is
+        content[position + length : position + 2 * length + 8] = content[position : position + length + 8]
+        content[position + 2 * length : position + 2 * length + 8] = b"\xff" * 4 + bytes(4)
+        content[record + 24 : record + 28] = (used + length).to_bytes(4, "little")
+
+    result = examine(tmp_path, damage, "Windows/tasksche.exe")
+    coverage = result.report.coverage
+    assert coverage.streams == undamaged.report.coverage.streams + 1
+    assert sum(coverage.streams_by_state.values()) == coverage.streams
+    assert "interrupted" not in coverage.streams_by_state
+    lines = (result.folder / "digests.hashdeep").read_text().splitlines()
+    assert len([line for line in lines if line.endswith(",v1/Windows/tasksche.exe")]) == 2
+
+
+@pytest.mark.parametrize(("step", "state"), [(b"\x01", GapKind.READ_ERROR), (b"", GapKind.RUN_LIST)])
+def test_a_stream_of_petabytes_is_not_read_as_zeros(
+    tmp_path: Path, undamaged: Result, step: bytes, state: GapKind
+) -> None:
+    """One run, or one hole, of 2^39 clusters, and sizes that fit it."""
+
+    def damage(content: bytearray, record: int) -> None:
+        position = attribute_at(content, record, DATA)
+        assert content[position + 8] == 1  # not resident
+        content[position + 40 : position + 64] = (1 << 51).to_bytes(8, "little") * 3
+        pairs = position + int.from_bytes(content[position + 32 : position + 34], "little")
+        content[pairs : pairs + 8] = (
+            bytes([len(step) << 4 | 5]) + (1 << 39).to_bytes(5, "little") + step + bytes(2 - len(step))
+        )
+
+    result = examine(tmp_path, damage, "Windows/tasksche.exe")
+    (gap,) = (one for one in result.report.gaps if one.where.path == "Windows/tasksche.exe" and one.bytes is not None)
+    assert (gap.kind, gap.material) == (state, True)
+    assert gap.bytes is not None
+    assert gap.bytes > 1 << 50
+    disk_bytes = result.report.evidence[0].size_bytes
+    assert result.report.coverage.bytes_read < undamaged.report.coverage.bytes_read + disk_bytes
+
+
+def test_a_bitmap_of_petabytes_is_a_gap(tmp_path: Path) -> None:
+    def damage(content: bytearray, record: int) -> None:
+        position = attribute_at(content, record, BITMAP)
+        content[position + 40 : position + 64] = (1 << 51).to_bytes(8, "little") * 3
+
+    kinds = [gap.kind for gap in examine(tmp_path, damage, "$MFT").report.gaps]
+    assert GapKind.MFT_BITMAP in kinds
+    assert GapKind.INTERNAL not in kinds
 
 
 def test_an_absurd_size_ends_where_the_run_list_does(tmp_path: Path, undamaged: Result) -> None:

@@ -30,6 +30,7 @@ COMMANDS = {name: command for name in triage.list_commands(_CONTEXT) if (command
 PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"
 LIVE_USB = PROJECT / "live-usb"
+FUZZ = PROJECT / "tests" / "fuzz" / "__main__.py"
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 BILINGUAL = ("quickstart-responder", "quickstart-analyst", "quickstart-recovery", "live-usb")
 
@@ -87,7 +88,8 @@ def anchors_of(page: Path) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_that_a_page_names_exists(page: Path) -> None:
     known = options_of(triage).union(*map(options_of, COMMANDS.values())) | _FOREIGN_OPTIONS
-    known |= set(_OPTION.findall(read(LIVE_USB / "build") + read(LIVE_USB / "write-stick")))
+    for program in (LIVE_USB / "build", LIVE_USB / "write-stick", FUZZ):
+        known |= set(_OPTION.findall(read(program)))
     assert set(_OPTION.findall(read(page))) - known == set()
 
 

@@ -7,7 +7,7 @@ import errno
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.volumes.extents import ExtentReader, extents_of_runs
+from triage.volumes.extents import ExtentReader, extents_of_runs, readable_end
 from triage.volumes.runs import HOLE, Run
 
 CLUSTER_BYTES = 512
@@ -92,3 +92,17 @@ def test_evidence_that_ends_early_is_told() -> None:
     reader.read_into(0, memoryview(view))
     assert [(bad.stream_offset, bad.length_bytes) for bad in reader.bad_ranges] == [(10 * 512, 10 * 512)]
     assert bytes(view) == DISK[30 * 512 : 40 * 512] + bytes(10 * 512)
+
+
+@given(runs, st.data())
+def test_behind_its_readable_end_nothing_of_a_stream_is_held(layout: list[Run], data: st.DataObject) -> None:
+    room = sum(run.clusters for run in layout) * CLUSTER_BYTES
+    size, evidence = data.draw(st.integers(1, room + 4096)), data.draw(st.integers(0, len(DISK)))
+    held = [
+        run.cluster == HOLE or (run.cluster + number) * CLUSTER_BYTES + byte < evidence
+        for run in layout
+        for number in range(run.clusters)
+        for byte in range(CLUSTER_BYTES)
+    ][:size]
+    last = max((position + 1 for position, one in enumerate(held) if one), default=0)
+    assert readable_end(extents_of_runs(layout, CLUSTER_BYTES, size, size), evidence) == last

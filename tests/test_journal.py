@@ -30,6 +30,7 @@ def stream(name: str, number: int = 7) -> StreamRecord:
         volume="v1",
         mft_entry=number,
         stream=name,
+        repeat=0,
         path=name,
         state=StreamState.READ,
         form=StreamForm.PLAIN,

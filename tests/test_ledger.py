@@ -94,7 +94,7 @@ def _enumeration(streams: int, counted: int | None, *, records: int = 9, bits: i
 
 def _record(number: int, state: StreamState) -> StreamRecord:
     form = StreamForm.PLAIN
-    return StreamRecord("v1", number, "", f"a/{number}", state, form, _STREAM_BYTES, 0, False, "", "")
+    return StreamRecord("v1", number, "", 0, f"a/{number}", state, form, _STREAM_BYTES, 0, False, "", "")
 
 
 def _closed(states: list[StreamState], enumeration: EnumerationRecord) -> tuple[VolumeLedger, list[Gap]]:

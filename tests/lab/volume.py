@@ -22,14 +22,22 @@ _PIECE_BYTES = 4096
 _SERIAL_OFFSET = 0x48
 
 
-def make_volume(path: Path, *, size_bytes: int, cluster_bytes: int, offset_bytes: int, label: str) -> None:
+def make_volume(
+    path: Path,
+    *,
+    size_bytes: int,
+    cluster_bytes: int,
+    offset_bytes: int,
+    label: str,
+    sector_bytes: int = SECTOR_BYTES,
+) -> None:
     """Format a new file; the serial number, which mkntfs draws at random, is set in both boot sectors."""
     sparse(path, size_bytes)
-    geometry = ("-s", str(SECTOR_BYTES), "-c", str(cluster_bytes), "-H", "255", "-S", "63")
-    start = ("-p", str(offset_bytes // SECTOR_BYTES))
+    geometry = ("-s", str(sector_bytes), "-c", str(cluster_bytes), "-H", "255", "-S", "63")
+    start = ("-p", str(offset_bytes // sector_bytes))
     run("mkntfs", "-F", "-Q", "-q", *geometry, *start, "-L", label, path)
     with path.open("r+b") as file:
-        for boot_sector in (0, size_bytes - SECTOR_BYTES):
+        for boot_sector in (0, size_bytes - sector_bytes):
             file.seek(boot_sector + _SERIAL_OFFSET)
             file.write(struct.pack("<Q", SERIAL))
 

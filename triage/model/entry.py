@@ -60,6 +60,7 @@ class Subject(Struct, frozen=True, kw_only=True):
     `path` is `/`-separated from the volume's root, without a leading slash, names as on disk (unpaired surrogates
     kept); `other_paths` are its further hard links. `stream` is "" for the unnamed `$DATA`. `si` and `fn` are the times
     of $STANDARD_INFORMATION and of the $FILE_NAME behind `path`. `dos_attributes` as in [MS-FSCC] 2.6.
+    `repeat` counts the streams of the same entry and name before it: a damaged entry may have several.
     """
 
     volume: str
@@ -76,3 +77,4 @@ class Subject(Struct, frozen=True, kw_only=True):
     reparse_tag: int = 0
     si: FileTimes | None = None
     fn: FileTimes | None = None
+    repeat: int = 0

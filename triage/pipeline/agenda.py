@@ -61,12 +61,12 @@ _TRIED_AGAIN = (RescueOutcome.FAILED, RescueOutcome.INTERRUPTED)
 
 @dataclass(slots=True, kw_only=True)
 class Done:
-    """What earlier sessions of a case have done: streams read (volume, entry, stream), files settled.
+    """What earlier sessions of a case have done: streams read (volume, entry, stream, repeat), files settled.
 
     A file that failed or was cut off is not settled: it is tried once more.
     """
 
-    read: set[tuple[str, int, str]] = field(default_factory=set)
+    read: set[tuple[str, int, str, int]] = field(default_factory=set)
     settled: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
 
     def settle(self, file: RescuedFile) -> None:
@@ -76,7 +76,7 @@ class Done:
 
     def has(self, subject: Subject, *, selected: bool) -> bool:
         """Say whether a stream need not be read again."""
-        if (subject.volume, subject.mft_entry, subject.stream) not in self.read:
+        if (subject.volume, subject.mft_entry, subject.stream, subject.repeat) not in self.read:
             return False
         return (
             not selected
@@ -132,8 +132,8 @@ class Agenda:
         self.selected += int((tiers != UNSELECTED_TIER).sum())
         self.streams += len(heads)
         sizes = rows.size_bytes[heads[rows.owner[heads] != _BAD_CLUSTERS_ENTRY]]
-        volume_bytes = survey.ntfs.geometry.volume_bytes
-        self.bytes += int(np.minimum(sizes, volume_bytes).sum())  # a damaged size is no measure of progress
+        there_bytes = self._sources[survey.info.evidence].size_bytes  # a damaged size is no measure of progress
+        self.bytes += int(np.minimum(sizes, there_bytes).sum())
 
     def _chunk(self, tier: int, survey: Survey, heads: I64) -> _Chunk:
         """Put streams in order along the disk: each at its only extent, a small fragmented one at its last."""

@@ -64,7 +64,7 @@ IN_BAG = (
 )
 
 FindingKey = tuple[Where, FindingKind, str, str]
-StreamKey = tuple[str, int, str]
+StreamKey = tuple[str, int, str, int]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,7 +156,7 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
 
 
 def _key(stream: StreamRecord) -> StreamKey:
-    return stream.volume, stream.mft_entry, stream.stream
+    return stream.volume, stream.mft_entry, stream.stream, stream.repeat
 
 
 def read_ranges(journal: Path, evidence: int) -> Iterator[ReadRange]:

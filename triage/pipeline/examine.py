@@ -146,10 +146,9 @@ def _survey_all(
             survey = _survey(index, found, surveyor, board, skip_hives=deadly is not None)
             if survey is not None:
                 surveys.append(survey)
-                rows = survey.table.streams
+                sizes = survey.table.streams.size_bytes[survey.streams.heads]
                 journal.add(VolumeRecord(survey.info))
-                total = int(rows.size_bytes[survey.streams.heads].sum())
-                journal.add(EnumerationRecord(survey.reconciliation, total))
+                journal.add(EnumerationRecord(survey.reconciliation, sum(sizes.tolist())))  # damaged ones pass 64 bits
                 tracer.trace(survey)
         board.end(0)
     return surveys
@@ -240,7 +239,7 @@ def _done_before(case_folder: Path) -> Done:
     done = Done()
     for record in read_journal(case_folder / JOURNAL_NAME):
         if isinstance(record, StreamRecord):
-            done.read.add((record.volume, record.mft_entry, record.stream))
+            done.read.add((record.volume, record.mft_entry, record.stream, record.repeat))
         elif isinstance(record, RescueRecord):
             done.settle(record.file)
     return done

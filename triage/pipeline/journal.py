@@ -104,6 +104,7 @@ class StreamRecord(Struct, frozen=True, array_like=True, tag="stream"):
     volume: str
     mft_entry: int
     stream: str
+    repeat: int
     path: str
     state: StreamState
     form: StreamForm
@@ -216,6 +217,7 @@ def stream_record(
         subject.volume,
         subject.mft_entry,
         subject.stream,
+        subject.repeat,
         subject.path,
         state,
         subject.form,

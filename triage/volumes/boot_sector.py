@@ -13,6 +13,7 @@ from triage.model.errors import ParseError
 
 BOOT_SECTOR_BYTES = 512
 _OEM_ID = b"NTFS    "
+_LARGEST_BYTES = (1 << 63) - 1  # offsets are signed numbers to every system that reads them
 _LAYOUT = struct.Struct("<11xHB26xQQQb3xb3xQ")
 
 
@@ -49,6 +50,8 @@ def parse_boot_sector(sector: bytes) -> NtfsGeometry:
     if not _is_power_of_two(record_bytes) or not 512 <= record_bytes <= 65536:
         raise ParseError(f"NTFS record size {record_bytes}", offset_bytes=64)
     volume_bytes = sectors * sector_bytes
+    if volume_bytes > _LARGEST_BYTES:
+        raise ParseError(f"NTFS of {sectors} sectors", offset_bytes=40)
     if not 0 < mft * cluster_bytes < volume_bytes:
         raise ParseError(f"NTFS $MFT at cluster {mft}, beyond the volume", offset_bytes=48)
     return NtfsGeometry(

@@ -64,6 +64,16 @@ def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, in
     return extents
 
 
+def readable_end(extents: Sequence[Extent], evidence_bytes: int) -> int:
+    """Return the byte of a stream behind which the evidence holds none of it; a damaged run list claims any length."""
+    for start, length, volume_offset in reversed(extents):
+        if volume_offset == HOLE:
+            return start + length
+        if 0 <= volume_offset < evidence_bytes:
+            return start + min(length, evidence_bytes - volume_offset)
+    return 0
+
+
 class ExtentReader:
     """Reads a stream's extents in order, window by window; never raises for unreadable ranges, but tells them.
 

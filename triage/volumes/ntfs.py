@@ -271,6 +271,8 @@ class NtfsVolume:
             if attributes.resident[index]:
                 return content
             size, initialized = int(attributes.size_bytes[index]), int(attributes.initialized_bytes[index])
+            if size > self.source.size_bytes:  # a damaged size; nothing of that length is to be held in memory
+                return None
             return extents_of_runs(decode_checked(content), self.geometry.cluster_bytes, size, initialized)
         return None
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from triage.evidence.salvage import never
+from triage.evidence.salvage import BEYOND_END, never
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import EvidenceLostError, VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.ledger import gap_of
 from triage.model.source import ByteSource
-from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, ExtentReader
+from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, Extent, ExtentReader, readable_end
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.wof import ReadAt, WofDecoder
 from triage.walk.streams import StreamPlan, WofContent
@@ -117,11 +117,9 @@ class StreamReader:
     def _extents(self, source: ByteSource, plan: StreamPlan) -> Iterator[Window]:
         reader = ExtentReader(source, plan.extents, thorough=self._thorough, stop=self._stop)
         self.bad_ranges = reader.bad_ranges
-        size = plan.subject.size_bytes
-        last = plan.extents[-1]
-        if last.volume_offset == MISSING:
-            size = last.stream_offset
-            reader.bad_ranges.append(BadRange(size, last.length_bytes, RUN_LIST_ENDS, GapKind.RUN_LIST))
+        size = readable_end(plan.extents, source.size_bytes)
+        reader.bad_ranges += _bad_tail(plan.extents, size)
+        if reader.bad_ranges:
             self._settle(plan.subject.size_bytes, reader.bad_ranges)
         position = fresh = 0
         while position < size:
@@ -241,6 +239,19 @@ def _with_rest(bad_ranges: list[BadRange], rest: BadRange) -> list[BadRange]:
         if bad.stream_offset < rest.stream_offset
     ]
     return [*before, rest, *(bad for bad in bad_ranges if bad.stream_offset >= end)]
+
+
+def _bad_tail(extents: Sequence[Extent], end: int) -> Iterator[BadRange]:
+    """Yield what the evidence does not hold of a stream's end: beyond its own end, and where the run list ends."""
+    known = extents[-1].stream_offset if extents[-1].volume_offset == MISSING else _size(extents)
+    if end < known:
+        yield BadRange(end, known - end, BEYOND_END)
+    if known < _size(extents):
+        yield BadRange(known, _size(extents) - known, RUN_LIST_ENDS, GapKind.RUN_LIST)
+
+
+def _size(extents: Sequence[Extent]) -> int:
+    return extents[-1].stream_offset + extents[-1].length_bytes
 
 
 def place(plan: StreamPlan, offset_bytes: int | None = None) -> Where:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from triage.model.entry import FIRST_USER_ENTRY, FileTimes, StreamForm, StreamState, Subject
 from triage.model.errors import ParseError, VolumeError
-from triage.volumes.extents import MISSING, Extent, extents_of_runs
+from triage.volumes.extents import MISSING, Extent, extents_of_runs, readable_end
 from triage.volumes.mft_records import ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE, I64
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.runs import HOLE, Run, count_clusters, decode_runs
@@ -103,9 +103,10 @@ class Streams:
         self._paths = paths
         rows = table.streams
         self.heads: I64 = np.flatnonzero(rows.head & table.base[rows.owner])
+        self._repeats = self._find_repeats()
         self._continued = frozenset(rows.owner[~rows.head].tolist())
         self._cluster_bytes = volume.geometry.cluster_bytes
-        self._most_holes_bytes = max(volume.geometry.volume_bytes, _READABLE_HOLES_BYTES)
+        self._most_holes_bytes = max(volume.source.size_bytes, _READABLE_HOLES_BYTES)
 
     def path(self, head: int) -> str:
         """Return the path under which the stream's entry is reported."""
@@ -135,6 +136,20 @@ class Streams:
         rows = self._table.streams
         sizes = rows.size_bytes.item(head), rows.initialized_bytes.item(head)
         return [one for one in extents_of_runs(self._runs(head), self._cluster_bytes, *sizes) if one.volume_offset >= 0]
+
+    def _find_repeats(self) -> dict[int, int]:
+        """Number the streams that have their name from an earlier one of their entry, too; only damage makes them."""
+        rows = self._table.streams
+        order = np.lexsort((rows.name_length[self.heads], rows.owner[self.heads]))
+        heads = self.heads[order]
+        same = np.zeros(len(heads) + 1, bool)  # a stream's entry and length of name are those of the one before
+        same[1:-1] = (np.diff(rows.owner[heads]) == 0) & (np.diff(rows.name_length[heads]) == 0)
+        names: dict[tuple[int, str], int] = {}
+        repeats: dict[int, int] = {}
+        for head in heads[same[1:] | same[:-1]].tolist():
+            key = rows.owner.item(head), self.name(head)
+            repeats[head] = names[key] = names.get(key, -1) + 1
+        return repeats
 
     def rows_on_disk(self, heads: I64) -> I64:
         """Return the rows that tell where the streams' bytes lie: their own, or that of the one that holds them."""
@@ -224,6 +239,7 @@ class Streams:
             dos_attributes=row.dos_attributes,
             reparse_tag=row.reparse_tag,
             si=FileTimes(row.created, row.modified, row.changed, row.accessed),
+            repeat=self._repeats.get(row.head, 0),
         )
 
     def _unreadable(self, row: _Row, subject: Subject) -> tuple[StreamState | None, str]:
@@ -237,9 +253,8 @@ class Streams:
         is_system_sparse = subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject)
         if is_system_sparse and self._allocated_bytes(row.head) < subject.size_bytes:
             return StreamState.SPARSE_SYSTEM, "sparse system stream"
-        is_sparse = subject.form is StreamForm.SPARSE
-        if is_sparse and row.size_bytes - self._allocated_bytes(row.head) > self._most_holes_bytes:
-            return StreamState.PARTIAL, "sparse, with more holes than the volume has bytes: not read"
+        if row.size_bytes > self._most_holes_bytes and self._missing_bytes(row, subject.form) > self._most_holes_bytes:
+            return StreamState.PARTIAL, "more holes and clusters beyond the end than the evidence has bytes: not read"
         return None, ""
 
     def _is_local(self, row: _Row) -> bool:
@@ -254,6 +269,16 @@ class Streams:
     def _allocated_bytes(self, head: int) -> int:
         """Return how many bytes of clusters a stream has; `ParseError` where its run list is damaged."""
         return self._cluster_bytes * sum(run.clusters for run in self._runs(head) if run.cluster != HOLE)
+
+    def _missing_bytes(self, row: _Row, form: StreamForm) -> int:
+        """Return how many bytes of a stream would be read as zeros because the evidence does not hold them."""
+        if row.resident:
+            return 0
+        runs, there_bytes = self._runs(row.head), self.volume.source.size_bytes
+        extents = extents_of_runs(runs, self._cluster_bytes, row.size_bytes, row.initialized_bytes)
+        held = [min(one.length_bytes, there_bytes - one.volume_offset) for one in extents if one.volume_offset >= 0]
+        end = row.size_bytes if form is StreamForm.LZNT1 else readable_end(extents, there_bytes)
+        return end - sum(length for length in held if length > 0)
 
     def _runs(self, head: int) -> list[Run]:
         """Return the stream's whole run list, continued from its later pieces where it has some."""
