@@ -10,10 +10,11 @@ import re
 
 from msgspec import Struct
 
-from triage.artefacts.hive import Hive, HiveKey, open_or_gap
+from triage.artefacts.hive import Hive, HiveKey
+from triage.artefacts.pending_renames import PendingRenames, read_pending_renames
 from triage.artefacts.regf import Damage
 from triage.model.filetime import filetime_to_iso
-from triage.model.gap import Gap, Where
+from triage.model.gap import Where
 from triage.model.volume import WindowsInfo
 
 _CONTROL_SET = re.compile(r"ControlSet([0-9]{3})", re.IGNORECASE | re.ASCII)
@@ -42,7 +43,7 @@ class Service(Struct, frozen=True, kw_only=True):
 
 
 class SystemHive(Struct, frozen=True, kw_only=True):
-    """What a SYSTEM hive says; empty but for its gaps where it cannot be read.
+    """What a SYSTEM hive says.
 
     `time_zone_bias_minutes` is what has to be added to local time for UTC.
     """
@@ -51,14 +52,8 @@ class SystemHive(Struct, frozen=True, kw_only=True):
     windows: WindowsInfo = WindowsInfo()
     control_sets: tuple[int, ...] = ()
     services: tuple[Service, ...] = ()
+    pending_renames: tuple[PendingRenames, ...] = ()
     time_zone_bias_minutes: int | None = None
-    gaps: tuple[Gap, ...] = ()
-
-
-def parse_system(data: bytes, where: Where) -> SystemHive:
-    """Read a SYSTEM hive from its bytes; a hive that cannot be read gives a gap, not an error."""
-    opened = open_or_gap(data, where)
-    return SystemHive(where=where, gaps=(opened,)) if isinstance(opened, Gap) else read_system(opened)
 
 
 def read_system(hive: Hive) -> SystemHive:
@@ -71,7 +66,8 @@ def read_system(hive: Hive) -> SystemHive:
         named = "no control set is named current" if current is None else f"the current control set {current}"
         hive.note("Select", Damage(detail=f"{named} is not among those reached", offset_bytes=0))
     by_relevance = sorted(control_sets, key=lambda number: number != current)
-    controls = [control for number in by_relevance if (control := control_sets[number].subkey("Control"))]
+    by_set = {number: control for number in by_relevance if (control := control_sets[number].subkey("Control"))}
+    controls = list(by_set.values())
     services = [service for number in control_sets for service in _services(hive, number, control_sets[number])]
     time_zone = next((key for control in controls if (key := control.subkey("TimeZoneInformation"))), None)
     return SystemHive(
@@ -84,8 +80,8 @@ def read_system(hive: Hive) -> SystemHive:
         ),
         control_sets=tuple(control_sets),
         services=tuple(services),
+        pending_renames=tuple(one for number, key in by_set.items() for one in read_pending_renames(key, number)),
         time_zone_bias_minutes=None if time_zone is None else _bias_minutes(time_zone),
-        gaps=hive.gaps,
     )
 
 
