@@ -7,6 +7,7 @@ then they are whole. A file that is put back under such a name vanishes as well.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -19,36 +20,53 @@ FAMILY = "wannacry"
 INDICATOR_SET = "wannacry-registry"
 WARNING = "restored files of these names vanish at the next start of this Windows"
 
-_OURS = re.compile(
-    r"\.wncryt?$|\.wncyr$|(?:^|\\)(?:tasksche\.exe|mssecsvc\.exe|qeriuwjhrf|taskdl\.exe|taskse\.exe|@wanadecryptor@\.)",
-    re.IGNORECASE,
+_CONTAINER = re.compile(r"\.(?:wncryt?|wncyr)$", re.IGNORECASE)
+_PROGRAM = re.compile(
+    r"(?:^|\\)(?:tasksche\.exe|mssecsvc\.exe|qeriuwjhrf|taskdl\.exe|taskse\.exe|@wanadecryptor@\.exe)$", re.IGNORECASE
 )
+_HOME = re.compile(r"[a-z]:\\(?:users|documents and settings)\\", re.IGNORECASE)
+_TRANSIENT = re.compile(r"\\(?:appdata|application data|local settings)\\", re.IGNORECASE)
 _NAMED = 20
 
 
 def examine_pending(system: SystemHive) -> tuple[Finding, ...]:
-    """Return a finding for each list that names files of WannaCry. Other lists are what installers leave."""
-    return tuple(_finding(system, one) for one in system.pending_renames if any(map(_is_ours, one.operations)))
+    """Return at most one finding for each list. Most lists are what installers leave, and none.
+
+    What names only the programs may be the work of an antivirus, so it tells no stage; the deletion of a user's files
+    may have other reasons.
+    """
+    met = ((pending, _rule(pending.operations)) for pending in system.pending_renames)
+    return tuple(_finding(system, pending, *rule) for pending, rule in met if rule is not None)
 
 
-def _is_ours(operation: PendingRename) -> bool:
-    return _OURS.search(operation.source) is not None
+def _rule(operations: Sequence[PendingRename]) -> tuple[str, Severity, str] | None:
+    """Return which indicator a list meets, how much that weighs, and the first file that meets it."""
+    deleted = [one.source for one in operations if one.target == ""]
+    for path in deleted:
+        if _CONTAINER.search(path):
+            return "pending-deletions", Severity.MEDIUM, path
+    for path in deleted:
+        if _PROGRAM.search(path):
+            return "pending-program-deletions", Severity.MEDIUM, path
+    for path in deleted:
+        if _HOME.match(path) and not _TRANSIENT.search(path):
+            return "pending-user-file-deletions", Severity.LOW, path
+    return None
 
 
-def _finding(system: SystemHive, pending: PendingRenames) -> Finding:
+def _finding(system: SystemHive, pending: PendingRenames, indicator: str, severity: Severity, path: str) -> Finding:
     deleted = [one.source for one in pending.operations if one.target == ""]
     renamed = [f"{one.source} -> {one.target}" for one in pending.operations if one.target != ""]
-    ours = [one.source for one in pending.operations if _is_ours(one)]
     written = filetime_to_iso(pending.last_written)
     return Finding(
         family=FAMILY,
         kind=FindingKind.REGISTRY,
-        indicator="pending-deletions",
+        indicator=indicator,
         set=INDICATOR_SET,
-        severity=Severity.MEDIUM,
+        severity=severity,
         where=replace(system.where, offset_bytes=pending.offset_bytes),
         times={} if written is None else {"key_last_written": written},
-        excerpt=ours[0],
+        excerpt=path,
         facts={
             "key": pending.key_path,
             "value": pending.value,
