@@ -20,6 +20,7 @@ from triage.model.errors import ExitCode
 from triage.model.finding import Finding, FindingKind
 from triage.model.gap import GapKind
 from triage.model.verdict import Outcome, Stage
+from triage.model.volume import HibernationFile
 from triage.volumes.ntfs import NtfsVolume
 
 pytestmark = needs_tool("mkntfs", "ntfs-3g", HIVE_TOOL)
@@ -135,6 +136,7 @@ def test_regback_is_an_older_witness(tmp_path: Path) -> None:
     windows = case.report.volumes[0].windows
     assert windows is not None
     assert windows.computer_name == "WIN7-PC"
+    assert (windows.hibernation_enabled, windows.fast_startup_enabled, windows.hibernation_file) == (None, None, None)
 
 
 @pytest.mark.parametrize("copy", [b"", b"not a hive " * 1000])
@@ -148,6 +150,29 @@ def test_an_older_copy_alone_is_no_system_hive(tmp_path: Path) -> None:
     case = case_with(tmp_path, {f"{CONFIG}/RegBack/SYSTEM": hive_of(tmp_path, WORM_SERVICE)})
     assert [gap.kind for gap in case.report.gaps if gap.material] == [GapKind.HIVE_MISSING]
     assert [one.facts["removed_since"] for one in registry(case)] == ["true"]
+
+
+@pytest.mark.parametrize(
+    ("head", "state"),
+    [
+        (b"hibr", HibernationFile.HIBERNATED),
+        (b"HIBR", HibernationFile.HIBERNATED),
+        (b"wake", HibernationFile.RESUMED),
+        (b"RSTR", HibernationFile.RESUMED),
+        (bytes(4), HibernationFile.CLEARED),
+        (b"text", HibernationFile.UNKNOWN),
+        (b"", None),
+    ],
+)
+def test_state_of_hibernation_is_told(tmp_path: Path, head: bytes, state: HibernationFile | None) -> None:
+    switches = {"Power": {"HibernateEnabled": 1}, r"Session Manager\Power": {"HiberbootEnabled": 0}}
+    system_hive(tmp_path / "hive", computer_name="WIN7-PC", services=PLAIN_SERVICES, control_numbers=switches)
+    files = {f"{CONFIG}/SYSTEM": (tmp_path / "hive").read_bytes(), "hiberfil.sys": head.ljust(9000 * len(head), b"\0")}
+    case = case_with(tmp_path, files)
+    windows = case.report.volumes[0].windows
+    assert windows is not None
+    assert (windows.hibernation_enabled, windows.fast_startup_enabled) == (True, False)
+    assert windows.hibernation_file is state
 
 
 def point_beyond_the_end(image: Path, path: str) -> None:

@@ -71,6 +71,7 @@ def system_hive(
     current: int = 1,
     time_zone: str = "China Standard Time",
     pending_renames: Sequence[str] = (),
+    control_numbers: Mapping[str, Mapping[str, int]] | None = None,
 ) -> None:
     """Write a SYSTEM hive: Select, and in each control set services, computer name and time zone."""
     select = {"Current": current, "Default": current, "Failed": 0, "LastKnownGood": control_sets}
@@ -90,6 +91,8 @@ def system_hive(
             keys[rf"{control_set}\Control\Session Manager"] = [
                 _bytes("PendingFileRenameOperations", strings.encode("utf-16-le"), kind=7)
             ]
+        for key, numbers in (control_numbers or {}).items():
+            keys[rf"{control_set}\Control\{key}"] = [_dword(name, value) for name, value in numbers.items()]
         keys[rf"{control_set}\Services"] = []
         for service in services:
             if number in (service.control_sets or (number,)):

@@ -7,9 +7,11 @@ are those of "HKLM\\SYSTEM\\CurrentControlSet\\Services Registry Tree" (Microsof
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 
+from triage.artefacts.hibernation import fast_startup_enabled, hibernation_enabled
 from triage.artefacts.hive import Hive, HiveKey
 from triage.artefacts.pending_renames import PendingRenames, read_pending_renames
 from triage.artefacts.regf import Damage
@@ -77,12 +79,18 @@ def read_system(hive: Hive) -> SystemHive:
             time_zone=None if time_zone is None else _time_zone(time_zone),
             current_control_set=current,
             last_known_good_control_set=last_known_good,
+            hibernation_enabled=_first(map(hibernation_enabled, controls)),
+            fast_startup_enabled=_first(map(fast_startup_enabled, controls)),
         ),
         control_sets=tuple(control_sets),
         services=tuple(services),
         pending_renames=tuple(one for number, key in by_set.items() for one in read_pending_renames(key, number)),
         time_zone_bias_minutes=None if time_zone is None else _bias_minutes(time_zone),
     )
+
+
+def _first(flags: Iterable[bool | None]) -> bool | None:
+    return next((flag for flag in flags if flag is not None), None)
 
 
 def _control_sets(hive: Hive) -> dict[int, HiveKey]:

@@ -109,6 +109,8 @@ def _show_hive(report: HiveReport) -> None:
         (_("time zone"), windows.time_zone),
         (_("current control set"), windows.current_control_set),
         (_("last known good"), windows.last_known_good_control_set),
+        (_("hibernation"), _on_or_off(windows.hibernation_enabled)),
+        (_("Fast Startup"), _on_or_off(windows.fast_startup_enabled)),
         (_("work directory to look for"), windows.work_directory_name),
     )
     for name, value in rows:
@@ -120,6 +122,10 @@ def _show_hive(report: HiveReport) -> None:
         _show_finding(finding)
     if not report.findings:
         _say(_("no known indicator in this hive"))
+
+
+def _on_or_off(flag: bool | None) -> str | None:
+    return None if flag is None else _("on") if flag else _("off")
 
 
 def _show_finding(finding: Finding) -> None:

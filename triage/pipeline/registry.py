@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
+from triage.artefacts import hibernation
 from triage.artefacts.hive import open_or_gap
 from triage.artefacts.locate import LOG_SUFFIXES, HiveKind, hive_kind, is_older_copy
 from triage.artefacts.regf_replay import LogFile, is_dirty
@@ -17,7 +18,7 @@ from triage.examiners.registry import ExaminedHive, examine_hive
 from triage.examiners.views import in_older_copy
 from triage.model.finding import Finding
 from triage.model.gap import Gap, GapKind, Where
-from triage.model.volume import WindowsInfo
+from triage.model.volume import HibernationFile, WindowsInfo
 from triage.pipeline.guard import Guard
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.mft import MftTable
@@ -29,7 +30,7 @@ LARGEST_HIVE_BYTES = 1 << 30
 _HIVE_NAMES = ("system", "software", "default", "ntuser.dat")
 _LOG_NAMES = tuple(name + suffix for name in _HIVE_NAMES for suffix in LOG_SUFFIXES)
 _FOLDER = "config"
-_LOOKED_FOR = frozenset({*_HIVE_NAMES, *_LOG_NAMES, _FOLDER})
+_LOOKED_FOR = frozenset({*_HIVE_NAMES, *_LOG_NAMES, _FOLDER, hibernation.FILE_NAME})
 _CONFIG_FOLDER = re.compile(r"[^/]+/system32/config")
 _ORDER = {HiveKind.SYSTEM: 0, HiveKind.SOFTWARE: 1, HiveKind.USER: 2}
 
@@ -48,11 +49,15 @@ class _HiveEntry(NamedTuple):
 
 
 class _Located(NamedTuple):
-    """What a volume has: configuration folders (lower case), hives, and logs by lower-case path."""
+    """What a volume has: configuration folders (lower case), hives, and logs by lower-case path.
+
+    `hibernation_files` holds at most one entry: Windows keeps it in the root.
+    """
 
     folders: set[str]
     hives: list[_HiveEntry]
     logs: dict[str, tuple[int, str]]
+    hibernation_files: list[int]
 
 
 class RegistrySurvey:
@@ -97,6 +102,7 @@ class RegistrySurvey:
             systems[0].system if systems else None,
             softwares[0].software if softwares else None,
             work_directory_name=next((one.computed_name for one in systems if one.computed_name is not None), None),
+            hibernation_file=self._hibernation_file(),
         )
 
     def _examine(self, hive: _HiveEntry) -> None:
@@ -149,6 +155,17 @@ class RegistrySurvey:
             logs.append(LogFile(where=where, data=data or b"", problem="; ".join(gap.detail for gap in gaps)))
         return logs
 
+    def _hibernation_file(self) -> HibernationFile | None:
+        """Read the head of the hibernation file; None where there is none, or nothing of it can be read."""
+        heads = [
+            head for one in self._located.hibernation_files if (head := self._streams.unnamed_head(one)) is not None
+        ]
+        for head in heads:
+            reader = StreamReader(hibernation.HEAD_BYTES, overlap_bytes=0)
+            for window in reader.windows(self._ntfs, self._streams.plan(head)):
+                return hibernation.hibernation_file(bytes(window.view))
+        return None
+
     def _size(self, entry: int) -> int:
         head = self._streams.unnamed_head(entry)
         return 0 if head is None else int(self._table.streams.size_bytes[head])
@@ -179,7 +196,7 @@ def _locate(table: MftTable, paths: Paths) -> _Located:
     rows = np.flatnonzero(np.isin(table.names.length, [2 * length for length in {len(name) for name in _LOOKED_FOR}]))
     owners = np.searchsorted(table.names.first, rows, side="right") - 1
     base = table.base
-    found = _Located(set(), [], {})
+    found = _Located(set(), [], {}, [])
     for entry in dict.fromkeys(owners.tolist()):
         if base[entry]:
             for path in paths.of(entry):
@@ -197,5 +214,7 @@ def _note(found: _Located, entry: int, path: str, *, is_directory: bool) -> None
             found.folders.add(lowered)
     elif name in _LOG_NAMES:
         found.logs[lowered] = entry, path
+    elif lowered == hibernation.FILE_NAME:
+        found.hibernation_files.append(entry)
     elif (kind := hive_kind(path)) is not None:
         found.hives.append(_HiveEntry(entry, path, kind))

@@ -10,6 +10,7 @@ from triage.model.gap import GapKind
 from triage.model.rescue import RescueOutcome
 from triage.model.text import N_, _
 from triage.model.verdict import Outcome
+from triage.model.volume import HibernationFile
 
 OUTCOMES: Mapping[str, str] = {
     Outcome.INDICATORS_FOUND: N_("Indicators found"),
@@ -74,6 +75,12 @@ STREAM_STATES: Mapping[str, str] = {
     StreamState.TIMED_OUT: N_("ran out of time"),
     StreamState.WORKER_DIED: N_("examination crashed"),
     StreamState.INTERRUPTED: N_("not reached: interrupted"),
+}
+HIBERNATION_FILES: Mapping[str, str] = {
+    HibernationFile.HIBERNATED: N_("holds the memory of its moment: keep it"),
+    HibernationFile.RESUMED: N_("was read back at a start, its content is still there: keep it"),
+    HibernationFile.CLEARED: N_("its head is zeros, older content may lie behind: keep it"),
+    HibernationFile.UNKNOWN: N_("of an unknown form: keep it"),
 }
 RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.RESCUED: N_("Rescued: copied, read back and compared"),
