@@ -140,6 +140,13 @@ def test_replayed_hive_is_byte_for_byte_the_later_one(
 
 
 @needs_hivex
+def test_flags_of_the_entry_come_into_the_header(states: list[bytes]) -> None:
+    log = new_log(states[:2], AWAITED, flags=1)
+    result = replay(dirty_hive(states[0], AWAITED), WHERE, [log_file(log)])
+    assert result.data == seal_base_block(patched(states[1], 144, b"\1\0\0\0"))
+
+
+@needs_hivex
 def test_service_that_was_removed_before_the_power_went_is_told_from_the_hive_as_found(states: list[bytes]) -> None:
     before, worm, _later = states
     report = examined(dirty_hive(worm, AWAITED), make_new(worm, before.ljust(len(worm), b"\0")))

@@ -31,9 +31,9 @@ def dirty_hive(hive: bytes, awaited: int) -> bytes:
     return with_sequences(hive, awaited + 1, awaited)
 
 
-def new_log(states: Sequence[bytes], first: int) -> bytes:
+def new_log(states: Sequence[bytes], first: int, *, flags: int = 0) -> bytes:
     """Return a log of Windows 8.1 and later: entry `first` leads from the first state to the second, and so on."""
-    entries = [_entry(before, after, first + number) for number, (before, after) in enumerate(pairwise(states))]
+    entries = [_entry(before, after, first + number, flags) for number, (before, after) in enumerate(pairwise(states))]
     return with_sequences(states[0], first, first, file_type=6)[:SECTOR_BYTES] + b"".join(entries)
 
 
@@ -49,12 +49,12 @@ def old_log(before: bytes, after: bytes, sequence: int) -> bytes:
     return header + vector + b"".join(content for _offset, content in blocks)
 
 
-def _entry(before: bytes, after: bytes, sequence: int) -> bytes:
+def _entry(before: bytes, after: bytes, sequence: int, flags: int) -> bytes:
     blocks = _changed_blocks(before, after)
     body = b"".join(struct.pack("<II", offset, len(content)) for offset, content in blocks)
     body += b"".join(content for _offset, content in blocks)
     body += bytes(-(40 + len(body)) % SECTOR_BYTES)
-    header = struct.pack("<4sIIIII", b"HvLE", 40 + len(body), 0, sequence, len(after) - BINS_AT, len(blocks))
+    header = struct.pack("<4sIIIII", b"HvLE", 40 + len(body), flags, sequence, len(after) - BINS_AT, len(blocks))
     header += struct.pack("<Q", marvin32(_SEED, body))
     return header + struct.pack("<Q", marvin32(_SEED, header)) + body
 
