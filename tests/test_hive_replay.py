@@ -154,12 +154,15 @@ def test_service_that_was_removed_before_the_power_went_is_told_from_the_hive_as
 
 
 @needs_hivex
-def test_what_both_views_say_is_one_finding(states: list[bytes]) -> None:
-    _before, worm, later = states
-    report = examined(dirty_hive(worm, AWAITED), make_new(worm, later))
-    [finding] = report.findings
+def test_what_both_views_say_is_one_finding(states: list[bytes], tmp_path: Path) -> None:
+    worm = states[1]
+    services = (*FILLERS, WORM_SERVICE, *PLAIN_SERVICES)
+    system_hive(tmp_path / "SYSTEM", computer_name="WIN7-PC", services=services, control_sets=1)
+    moved = with_sequences((tmp_path / "SYSTEM").read_bytes(), AWAITED, AWAITED)
+    report = examined(dirty_hive(worm, AWAITED), make_new(worm, moved))
+    [finding], [before], [after] = report.findings, examined(worm).findings, examined(moved).findings
     assert finding.facts["view"] == "both"
-    assert later[finding.where.offset_bytes or 0 :][:2] == b"nk"
+    assert finding.where == after.where != before.where
 
 
 @needs_hivex
@@ -207,6 +210,24 @@ def test_stale_entries_bring_nothing_back(states: list[bytes]) -> None:
 
 
 @needs_hivex
+def test_two_stale_logs_are_no_replay(states: list[bytes]) -> None:
+    before, worm, _later = states
+    hive = dirty_hive(before, AWAITED)
+    system = parsed(hive, new_log([worm, before], AWAITED - 2), new_log([before, worm], AWAITED - 1))
+    assert material(system) == ["log entry 7, which this hive awaits, is in no log"]
+    assert names(system) == {one.name for one in STAGES[0]}
+
+
+@needs_hivex
+def test_damage_of_a_stale_log_leaves_nothing_open(states: list[bytes]) -> None:
+    before, worm, _later = states
+    stale = patched(new_log([worm, before], AWAITED - 1), 512 + 8, b"\1")
+    system = parsed(dirty_hive(before, AWAITED), stale, new_log([before, worm], AWAITED))
+    assert material(system) == []
+    assert names(system) == {one.name for one in STAGES[1]}
+
+
+@needs_hivex
 def test_stale_log_of_the_old_format_is_not_replayed(states: list[bytes]) -> None:
     before, worm, _later = states
     other = seal_base_block(patched(before, 12, struct.pack("<Q", 1)))
@@ -231,6 +252,8 @@ def test_logs_that_were_rotated_twice_are_replayed_together(states: list[bytes])
     system = parsed(dirty_hive(before, AWAITED), *logs)
     assert material(system) == []
     assert names(system) == {one.name for one in STAGES[2]}
+    remnant = logs[0] + new_log([before, worm, later], AWAITED + 2)[512:]
+    assert material(parsed(dirty_hive(before, AWAITED), remnant, logs[1])) == []
     alone = parsed(dirty_hive(before, AWAITED), logs[0])
     assert material(alone) == ["log entry 7 is in no log: 1 later ones not replayed"]
     assert names(alone) == {one.name for one in STAGES[0]}
@@ -314,6 +337,15 @@ def test_old_log_with_a_damaged_hive_bin_is_not_replayed(states: list[bytes]) ->
     damaged = patched(log, log.index(b"hbin"), b"gbin")
     system = parsed(dirty_hive(before, AWAITED), damaged)
     assert material(system) == ["log entry 7 not replayed: a hive bin in it is damaged"]
+    assert names(system) == {one.name for one in STAGES[0]}
+
+
+@needs_hivex
+@pytest.mark.parametrize("length", [-512, 520])
+def test_old_log_that_is_cut_off_is_not_replayed(states: list[bytes], length: int) -> None:
+    before, _worm, later = states
+    system = parsed(dirty_hive(before, AWAITED), make_old(before, later)[:length])
+    assert material(system) == ["log not replayed: the log is cut off"]
     assert names(system) == {one.name for one in STAGES[0]}
 
 

@@ -150,6 +150,9 @@ def test_an_older_copy_alone_is_no_system_hive(tmp_path: Path) -> None:
     case = case_with(tmp_path, {f"{CONFIG}/RegBack/SYSTEM": hive_of(tmp_path, WORM_SERVICE)})
     assert [gap.kind for gap in case.report.gaps if gap.material] == [GapKind.HIVE_MISSING]
     assert [one.facts["removed_since"] for one in registry(case)] == ["true"]
+    windows = case.report.volumes[0].windows
+    assert windows is not None
+    assert (windows.product, windows.computer_name) == ("Windows 7 Ultimate", None)
 
 
 @pytest.mark.parametrize(
