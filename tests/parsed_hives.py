@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import asdict
 
 from triage.artefacts.hive import open_or_gap
-from triage.artefacts.regf_replay import LogFile
+from triage.artefacts.regf_plan import LogFile
 from triage.artefacts.software import SoftwareHive, read_software
 from triage.artefacts.system import SystemHive, read_system
 from triage.model.gap import Gap, Where

@@ -10,7 +10,7 @@ import pytest
 
 from tests.needs import data_path, needs_data
 from triage.artefacts.hive import Hive, open_hive
-from triage.artefacts.regf_replay import LogFile
+from triage.artefacts.regf_plan import LogFile
 from triage.examiners.hive_report import HiveSize, examine_hive_file
 from triage.model.gap import GapKind, Where
 

@@ -40,7 +40,8 @@ def new_log(states: Sequence[bytes], first: int, *, flags: int = 0) -> bytes:
 def old_log(before: bytes, after: bytes, sequence: int) -> bytes:
     """Return a log of Windows 2000 to 8: a bit for each 512 bytes of hive bins, and the pages that changed."""
     blocks = _changed_blocks(before, after)
-    bitmap = bytearray((len(after) - BINS_AT) // SECTOR_BYTES // 8)
+    (bins_bytes,) = struct.unpack_from("<I", after, 40)
+    bitmap = bytearray(bins_bytes // SECTOR_BYTES // 8)
     for offset, _content in blocks:
         bitmap[offset // _BLOCK_BYTES] = 0xFF
     vector = b"DIRT" + bytes(bitmap)

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from triage.artefacts.hive_value import HiveValue
 from triage.artefacts.key_nodes import MAX_CHILDREN, KeyNode, read_key_node, subkeys_damage, values_damage
 from triage.artefacts.regf import Damage, mend
-from triage.artefacts.regf_replay import LogFile, replay
+from triage.artefacts.regf_plan import LogFile
+from triage.artefacts.regf_replay import replay
 from triage.model.errors import ArtefactError, ParseError
 from triage.model.gap import Gap, GapKind, Where
 

@@ -9,7 +9,7 @@ import click
 from tqdm import tqdm
 
 from triage.artefacts.locate import LOG_SUFFIXES
-from triage.artefacts.regf_replay import LogFile
+from triage.artefacts.regf_plan import LogFile
 from triage.cli.listing import volume_line
 from triage.examiners.hive_report import HiveReport, examine_hive_file
 from triage.examiners.views import FACT as VIEW_FACT

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from triage.artefacts.hive import Hive, open_hive
 from triage.artefacts.locate import HiveKind
-from triage.artefacts.regf_replay import LogFile
+from triage.artefacts.regf_plan import LogFile
 from triage.artefacts.software import CURRENT_VERSION
 from triage.artefacts.windows import windows_info
 from triage.examiners.registry import examine_hive

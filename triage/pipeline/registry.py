@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from triage.artefacts import hibernation
 from triage.artefacts.hive import open_or_gap
 from triage.artefacts.locate import LOG_SUFFIXES, HiveKind, hive_kind, is_older_copy
-from triage.artefacts.regf_replay import LogFile, is_dirty
+from triage.artefacts.regf_plan import LogFile
+from triage.artefacts.regf_replay import is_dirty
 from triage.artefacts.windows import windows_info
 from triage.examiners.registry import ExaminedHive, examine_hive
 from triage.examiners.views import in_older_copy
