@@ -23,7 +23,7 @@ from triage.model.verdict import Stage, Verdict
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.report.case import RENDERERS
 from triage.verdict.materiality import MATERIAL
-from triage.verdict.stage import _BY_KIND, _BY_NAME_RULE, _BY_SERVICE_RULE, STAGE_NAMES
+from triage.verdict.stage import _BY_KIND, _BY_NAME_RULE, _BY_REGISTRY_RULE, _BY_SERVICE_RULE, STAGE_NAMES
 
 _CONTEXT = click.Context(triage)
 COMMANDS = {name: command for name in triage.list_commands(_CONTEXT) if (command := triage.get_command(_CONTEXT, name))}
@@ -149,6 +149,7 @@ def test_stage_table_is_that_of_the_code() -> None:
         **{("name", rule): stage for rule, stage in _BY_NAME_RULE.items()},
         **{("kind", kind.value): stage for kind, stage in _BY_KIND.items()},
         **{("service", rule): stage for rule, stage in _BY_SERVICE_RULE.items()},
+        **{("registry", rule): stage for rule, stage in _BY_REGISTRY_RULE.items()},
     }
 
 

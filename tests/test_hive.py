@@ -23,13 +23,13 @@ from tests.lab.hives import (
     work_directory_service,
 )
 from tests.needs import needs_tool
+from tests.parsed_hives import parse_software, parse_system
 from triage.artefacts.hive import Hive, open_hive
 from triage.artefacts.hive_value import HiveValue, ValueType
 from triage.artefacts.key_nodes import MAX_CHILDREN, listed_subkeys, read_key_node
 from triage.artefacts.locate import HiveKind, hive_kind
 from triage.artefacts.regf import read_base_block
-from triage.artefacts.software import parse_software
-from triage.artefacts.system import SystemHive, parse_system
+from triage.artefacts.system import SystemHive
 from triage.artefacts.windows import windows_info
 from triage.model.errors import ArtefactError
 from triage.model.gap import GapKind, Where
@@ -363,7 +363,13 @@ def test_values_are_decoded(kind: ValueType, data: bytes, texts: tuple[str, ...]
         ("Windows/System32/config/SYSTEM", HiveKind.SYSTEM),
         ("WINNT/system32/Config/software", HiveKind.SOFTWARE),
         ("Windows/System32/config/SYSTEM.LOG1", None),
-        ("Windows/System32/config/RegBack/SYSTEM", None),
+        ("Windows/System32/config/RegBack/SYSTEM", HiveKind.SYSTEM),
+        ("Windows/System32/config/RegBack/SYSTEM.LOG1", None),
+        ("Windows/System32/config/DEFAULT", HiveKind.USER),
+        ("Users/Default/NTUSER.DAT", HiveKind.USER),
+        ("Documents and Settings/李雷/ntuser.dat", HiveKind.USER),
+        ("Users/a/NTUSER.DAT.LOG1", None),
+        ("Users/a/myntuser.dat", None),
         ("System32/config/SYSTEM", None),
         ("Windows/System32/config/SYSTEM\n", None),
     ],

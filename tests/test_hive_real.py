@@ -10,10 +10,11 @@ import pytest
 from regipy.registry import RegistryHive
 
 from tests.needs import data_path, needs_data
+from tests.parsed_hives import parse_software, parse_system
 from triage.artefacts.hive import MAX_GAPS, open_hive
-from triage.artefacts.software import parse_software
-from triage.artefacts.system import Service, SystemHive, parse_system
-from triage.examiners.hive_report import HiveContent, HiveReport, examine_hive_file
+from triage.artefacts.locate import HiveKind
+from triage.artefacts.system import Service, SystemHive
+from triage.examiners.hive_report import HiveReport, examine_hive_file
 from triage.examiners.services import examine_services
 from triage.indicators.work_directory import work_directory_name
 from triage.model.errors import ArtefactError
@@ -36,13 +37,13 @@ def yarp_hive(name: str) -> bytes:
 
 
 def summary(report: HiveReport) -> tuple[int, int, list[GapKind]]:
-    return report.keys, report.values, [gap.kind for gap in report.gaps]
+    return report.size.keys, report.size.values, [gap.kind for gap in report.gaps]
 
 
 @needs_data("plaso/SYSTEM.xz")
 def test_windows_7_system_hive_whole() -> None:
     report = examine_hive_file(unpacked("plaso/SYSTEM.xz"), "SYSTEM")
-    assert report.content is HiveContent.SYSTEM
+    assert report.content is HiveKind.SYSTEM
     assert summary(report) == (30756, 73455, [])
     assert report.services_by_control_set == {1: 467, 2: 466}
     assert report.windows.computer_name == "WKS-WIN732BITA"
@@ -74,7 +75,7 @@ def test_dirty_system_hives(path: str, computer: str, services: int, keys: int) 
     report = examine_hive_file(unpacked(path), "SYSTEM")
     assert (report.windows.computer_name, report.services_by_control_set) == (computer, {1: services})
     assert report.windows.time_zone == "Pacific Standard Time"
-    assert report.keys == keys
+    assert report.size.keys == keys
     assert [gap.kind for gap in report.gaps] == [GapKind.HIVE_DIRTY]
 
 
@@ -119,7 +120,7 @@ def test_corrupt_system_hive_is_read_where_it_can_be() -> None:
     report = examine_hive_file(unpacked("regipy/corrupted_system_hive.xz"), "SYSTEM")
     assert report.windows.computer_name == "GINEVRA"
     assert report.services_by_control_set == {1: 185}
-    assert (report.keys, report.values) == (1560, 5156)
+    assert (report.size.keys, report.size.values) == (1560, 5156)
     assert {gap.kind for gap in report.gaps} == {GapKind.HIVE_DAMAGED}
     assert len(report.gaps) == MAX_GAPS + 1
     assert report.gaps[-1].detail.endswith("more damages of this hive")

@@ -18,8 +18,9 @@ from tests.lab.hives import (
     work_directory_service,
 )
 from tests.needs import needs_tool
-from triage.artefacts.system import parse_system
-from triage.examiners.hive_report import HiveContent, examine_hive_file
+from tests.parsed_hives import parse_system
+from triage.artefacts.locate import HiveKind
+from triage.examiners.hive_report import examine_hive_file
 from triage.examiners.services import examine_services
 from triage.indicators.work_directory import work_directory_name
 from triage.model.errors import ArtefactError
@@ -119,20 +120,20 @@ def test_report_of_a_system_hive(tmp_path: Path) -> None:
     path = tmp_path / "copied.bin"
     system_hive(path, computer_name=COMPUTER, services=[*PLAIN_SERVICES, work_directory_service(COMPUTED)])
     report = examine_hive_file(path.read_bytes(), "copied.bin")
-    assert (report.content, report.gaps) == (HiveContent.SYSTEM, ())
+    assert (report.content, report.gaps) == (HiveKind.SYSTEM, ())
     assert report.services_by_control_set == {1: 4, 2: 4}
     assert report.windows.work_directory_name == COMPUTED
     assert [finding.indicator for finding in report.findings] == ["computed-name-service"] * 2
     assert report.findings[0].where.path == "copied.bin"
-    assert (report.keys, report.values) == (26, 58)
+    assert (report.size.keys, report.size.values) == (26, 58)
 
 
 def test_report_of_other_hives(tmp_path: Path) -> None:
     software_hive(tmp_path / "SOFTWARE", build="7601")
     software = examine_hive_file((tmp_path / "SOFTWARE").read_bytes(), "SOFTWARE")
-    assert (software.content, software.windows.build) == (HiveContent.SOFTWARE, "7601")
+    assert (software.content, software.windows.build) == (HiveKind.SOFTWARE, "7601")
     other = examine_hive_file(empty_hive(), "empty")
-    assert (other.content, other.keys, other.values) == (HiveContent.OTHER, 1, 0)
+    assert (other.content, other.size.keys, other.size.values) == (HiveKind.OTHER, 1, 0)
     assert (other.findings, other.gaps) == ((), ())
     with pytest.raises(ArtefactError, match=r"notes\.txt: not a registry hive"):
         examine_hive_file(b"text" * 4096, "notes.txt")

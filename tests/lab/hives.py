@@ -70,6 +70,8 @@ def system_hive(
     control_sets: int = 2,
     current: int = 1,
     time_zone: str = "China Standard Time",
+    pending_renames: Sequence[str] = (),
+    control_numbers: Mapping[str, Mapping[str, int]] | None = None,
 ) -> None:
     """Write a SYSTEM hive: Select, and in each control set services, computer name and time zone."""
     select = {"Current": current, "Default": current, "Failed": 0, "LastKnownGood": control_sets}
@@ -84,6 +86,13 @@ def system_hive(
             _text("StandardName", "@tzres.dll,-572"),
             _text("TimeZoneKeyName", time_zone),
         ]
+        if pending_renames:
+            strings = "".join(f"{string}\0" for string in (*pending_renames, ""))
+            keys[rf"{control_set}\Control\Session Manager"] = [
+                _bytes("PendingFileRenameOperations", strings.encode("utf-16-le"), kind=7)
+            ]
+        for key, numbers in (control_numbers or {}).items():
+            keys[rf"{control_set}\Control\{key}"] = [_dword(name, value) for name, value in numbers.items()]
         keys[rf"{control_set}\Services"] = []
         for service in services:
             if number in (service.control_sets or (number,)):
@@ -91,8 +100,14 @@ def system_hive(
     write_hive(path, keys)
 
 
-def software_hive(path: Path, *, product_name: str = "Windows 7 Ultimate", build: str = "7601") -> None:
-    """Write a SOFTWARE hive with the version of Windows."""
+def software_hive(
+    path: Path,
+    *,
+    product_name: str = "Windows 7 Ultimate",
+    build: str = "7601",
+    settings: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
+    """Write a SOFTWARE hive with the version of Windows, and `settings`: text values by key."""
     version = {
         "ProductName": product_name,
         "CurrentVersion": "6.1",
@@ -101,7 +116,17 @@ def software_hive(path: Path, *, product_name: str = "Windows 7 Ultimate", build
         "CSDVersion": "Service Pack 1",
     }
     values = [_text(name, text) for name, text in version.items()]
-    write_hive(path, {r"Microsoft\Windows NT\CurrentVersion": values})
+    write_hive(path, {r"Microsoft\Windows NT\CurrentVersion": values, **_text_keys(settings or {})})
+
+
+def user_hive(path: Path, settings: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """Write an NTUSER.DAT with `settings`: text values by key."""
+    defaults: dict[str, Mapping[str, str]] = {r"Control Panel\Desktop": {"Wallpaper": r"C:\Windows\img0.jpg"}}
+    write_hive(path, {"Software": [], **_text_keys(defaults | dict(settings or {}))})
+
+
+def _text_keys(settings: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    return {key: [_text(name, text) for name, text in values.items()] for key, values in settings.items()}
 
 
 def write_hive(path: Path, keys: Mapping[str, Sequence[str]]) -> None:
@@ -171,5 +196,8 @@ def _dword(name: str, value: int) -> str:
 
 def _text(name: str, value: str, *, kind: int = 1) -> str:
     """Return a string value as hexadecimal bytes, which leaves nothing for the tool to re-encode."""
-    data = (value + "\0").encode("utf-16-le", "surrogatepass")
+    return _bytes(name, (value + "\0").encode("utf-16-le", "surrogatepass"), kind=kind)
+
+
+def _bytes(name: str, data: bytes, *, kind: int) -> str:
     return f'"{name}"=hex({kind}):{",".join(f"{byte:02x}" for byte in data)}'

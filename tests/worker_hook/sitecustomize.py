@@ -30,7 +30,7 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
     from triage.examiners.digest import DigestExaminer
     from triage.isolation import landlock
     from triage.model.entry import Subject
-    from triage.pipeline import survey
+    from triage.pipeline import registry, survey
 
     _hook = json.loads(os.environ["WORKER_HOOK"])
     _flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
@@ -111,4 +111,4 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
     elif _hook["place"] == "volume":
         survey.read_mft = _hooked(survey.read_mft)  # type: ignore[attr-defined]
     else:
-        survey.parse_system = _hooked(survey.parse_system)  # type: ignore[attr-defined]
+        registry.open_or_gap = _hooked(registry.open_or_gap)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -19,6 +19,8 @@ from msgspec.structs import replace
 from triage.artefacts.hive_value import HiveValue
 from triage.artefacts.key_nodes import MAX_CHILDREN, KeyNode, read_key_node, subkeys_damage, values_damage
 from triage.artefacts.regf import Damage, mend
+from triage.artefacts.regf_plan import LogFile
+from triage.artefacts.regf_replay import replay
 from triage.model.errors import ArtefactError, ParseError
 from triage.model.gap import Gap, GapKind, Where
 
@@ -30,9 +32,19 @@ _CAUSE = re.compile(r"libregf_\w+: (.+?)\.(?: |$)")
 class Hive:
     """One opened hive. `gaps` grows as keys are looked into: what was not asked for was not checked."""
 
-    def __init__(self, data: bytes, where: Where, damages: Iterable[Damage]) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        where: Where,
+        damages: Iterable[Damage],
+        *,
+        gaps: Sequence[Gap] = (),
+        as_found: bytes | None = None,
+    ) -> None:
         self.data = data
         self.where = where
+        self._gaps = tuple(gaps)
+        self._as_found = as_found
         self._damages = dict.fromkeys(damages)  # in order, each once however often a key is looked into
         self._file = pyregf.file()  # has to outlive its keys
         self._file.open_file_object(io.BytesIO(data))
@@ -41,12 +53,19 @@ class Hive:
             raise OSError("no root key")
         self.root = HiveKey(self, root, read_key_node(data, root.get_offset()), "")
 
+    @cached_property
+    def as_found(self) -> Hive | None:
+        """The same hive without its logs; None where no log was replayed, or where only they make it readable."""
+        if self._as_found is None:
+            return None
+        try:
+            return _open(self._as_found, self.where, ())
+        except ArtefactError:
+            return None
+
     def key(self, path: str) -> HiveKey | None:
         r"""Return the key at a path like `ControlSet001\Services`, in any case; None if it is not reached."""
-        key: HiveKey | None = self.root
-        for name in path.split("\\"):
-            key = key.subkey(name) if key is not None else None
-        return key
+        return self.root.descendant(path)
 
     def walk(self) -> Iterator[HiveKey]:
         """Yield every key once, parents first, however the hive's pointers run."""
@@ -65,13 +84,18 @@ class Hive:
     def note(self, path: str, damage: Damage) -> None:
         """Keep a damage met at a key for `gaps`."""
         detail = rf"key \{path}: {damage.detail}"
-        self._damages[Damage(detail=detail, offset_bytes=damage.offset_bytes, kind=damage.kind)] = None
+        self._damages[Damage(detail=detail, offset_bytes=damage.offset_bytes)] = None
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """What did not agree so far, the first `MAX_GAPS` one by one."""
-        gaps = [
-            Gap(kind=one.kind, detail=one.detail, where=replace(self.where, offset_bytes=one.offset_bytes))
+        gaps = [*self._gaps]
+        gaps += [
+            Gap(
+                kind=GapKind.HIVE_DAMAGED,
+                detail=one.detail,
+                where=replace(self.where, offset_bytes=one.offset_bytes),
+            )
             for one in islice(self._damages, MAX_GAPS)
         ]
         if len(self._damages) > MAX_GAPS:
@@ -112,7 +136,7 @@ class HiveKey:
                 key = self._key.get_sub_key(index)
                 node = read_key_node(self._hive.data, key.get_offset())
             except (OSError, ParseError) as error:
-                self._note(f"subkey {index} cannot be read: {_reason(error)}")
+                self.note(f"subkey {index} cannot be read: {_reason(error)}")
             else:
                 path = rf"{self.path}\{node.name}" if self.path else node.name
                 reached.append(HiveKey(self._hive, key, node, path))
@@ -129,7 +153,7 @@ class HiveKey:
                 value = self._key.get_value(index)
                 name, kind, data = value.get_name(), value.get_type(), value.get_data()
             except (OSError, UnicodeError) as error:
-                self._note(f"value {index} cannot be read: {_reason(error)}")
+                self.note(f"value {index} cannot be read: {_reason(error)}")
             else:
                 reached.append(HiveValue(name or "", kind or 0, data or b""))
         for damage in values_damage(self.node, len(reached)):
@@ -139,6 +163,13 @@ class HiveKey:
     def subkey(self, name: str) -> HiveKey | None:
         """Return the subkey of that name, in any case."""
         return next((key for key in self.subkeys() if key.name.casefold() == name.casefold()), None)
+
+    def descendant(self, path: str) -> HiveKey | None:
+        r"""Return the key at a path below this one, in any case; None if it is not reached."""
+        key: HiveKey | None = self
+        for name in path.split("\\"):
+            key = key.subkey(name) if key is not None else None
+        return key
 
     def value(self, name: str) -> HiveValue | None:
         """Return the value of that name, in any case."""
@@ -158,34 +189,46 @@ class HiveKey:
         try:
             number = count()
         except OSError as error:
-            self._note(f"{what} cannot be counted: {_reason(error)}")
+            self.note(f"{what} cannot be counted: {_reason(error)}")
             return 0
         if number > MAX_CHILDREN:
-            self._note(f"of {number} {what} only {MAX_CHILDREN} are looked at")
+            self.note(f"of {number} {what} only {MAX_CHILDREN} are looked at")
         return min(number, MAX_CHILDREN)
 
-    def _note(self, detail: str) -> None:
+    def note(self, detail: str) -> None:
+        """Keep a damage met at this key for the hive's gaps."""
         self._hive.note(self.path, Damage(detail=detail, offset_bytes=self.offset_bytes))
 
 
-def open_hive(data: bytes, *, where: Where) -> Hive:
-    """Open a hive from its bytes, mended in memory where that lets pyregf in.
+def open_hive(data: bytes, *, where: Where, logs: Sequence[LogFile] = ()) -> Hive:
+    """Open a hive from its bytes: its logs replayed, and mended, both in memory, where that lets pyregf in.
 
     `where` is the hive's place, for its gaps and for messages. ArtefactError where there is nothing to open:
     empty, not a hive, a transaction log, no root key.
     """
+    result = replay(data, where, logs)
+    try:
+        return _open(result.data, where, result.gaps, as_found=data if result.applied > 0 else None)
+    except ArtefactError as error:
+        if result.applied == 0:
+            raise
+        detail = f"with its logs replayed it cannot be read: {error.message}"
+        return _open(data, where, (Gap(kind=GapKind.HIVE_DIRTY, detail=detail, where=where),))
+
+
+def _open(data: bytes, where: Where, gaps: Sequence[Gap], *, as_found: bytes | None = None) -> Hive:
     try:
         sound, damages = mend(data)
-        return Hive(sound, where, damages)
+        return Hive(sound, where, damages, gaps=gaps, as_found=as_found)
     except (OSError, ParseError) as error:
         message = f"{where.path or 'file'}: not a registry hive that can be read: {_reason(error)}"
         raise ArtefactError(message, hint="a hive starts with `regf`; was the whole file copied?") from error
 
 
-def open_or_gap(data: bytes, where: Where) -> Hive | Gap:
+def open_or_gap(data: bytes, where: Where, logs: Sequence[LogFile] = ()) -> Hive | Gap:
     """Open a hive met on a volume: one that cannot be opened is a gap there, and the job goes on."""
     try:
-        return open_hive(data, where=where)
+        return open_hive(data, where=where, logs=logs)
     except ArtefactError as error:
         return Gap(kind=GapKind.HIVE_DAMAGED, detail=error.message, where=where, bytes=len(data))
 

@@ -1,11 +1,15 @@
-"""Where a volume keeps the hives that are read."""
+"""Where a volume keeps the hives that are read, and their transaction logs."""
 
 from __future__ import annotations
 
 import re
 from enum import StrEnum
 
-_CONFIG = re.compile(r"[^/]+/system32/config/(system|software)", re.IGNORECASE)
+_CONFIG = re.compile(r"[^/]+/system32/config/(regback/)?(system|software|default)", re.IGNORECASE)
+_USER = re.compile(r"(?:.+/)?ntuser\.dat", re.IGNORECASE)
+
+LOG_SUFFIXES = (".log", ".log1", ".log2")
+"""What Windows adds to a hive's name for its logs; one of the old kind up to Windows XP, two since Vista."""
 
 
 class HiveKind(StrEnum):
@@ -13,12 +17,25 @@ class HiveKind(StrEnum):
 
     SYSTEM = "system"
     SOFTWARE = "software"
+    USER = "user"
+    OTHER = "other"
 
 
 def hive_kind(path: str) -> HiveKind | None:
     """Return which hive stands at a path from the volume's root; None for all other files.
 
-    `Windows`, `WINNT` or whatever the system's directory was named, in any case.
+    `Windows`, `WINNT` or whatever the system's directory was named, in any case. `DEFAULT` is the user under which
+    services run.
     """
+    if _USER.fullmatch(path):
+        return HiveKind.USER
     match = _CONFIG.fullmatch(path)
-    return None if match is None else HiveKind(match[1].lower())
+    if match is None:
+        return None
+    return HiveKind.USER if match[2].lower() == "default" else HiveKind(match[2].lower())
+
+
+def is_older_copy(path: str) -> bool:
+    """Say whether the hive at a path is a copy that Windows made for itself: RegBack, every ten days until 2018."""
+    match = _CONFIG.fullmatch(path)
+    return match is not None and match[1] is not None

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from triage.model.errors import ParseError
-from triage.model.gap import GapKind
 
 BASE_BLOCK_BYTES = 4096
+SECTOR_BYTES = 512
 _PAGE_BYTES = 4096
 _CHECKED_BYTES = 508
 _DEFAULT_ROOT_CELL = 32
@@ -32,7 +32,6 @@ class Damage(Struct, frozen=True, kw_only=True):
 
     detail: str
     offset_bytes: int
-    kind: GapKind = GapKind.HIVE_DAMAGED
 
 
 class BaseBlock(Struct, frozen=True, kw_only=True):
@@ -40,6 +39,7 @@ class BaseBlock(Struct, frozen=True, kw_only=True):
 
     primary_sequence: int
     secondary_sequence: int
+    last_written: int
     minor_version: int
     file_type: int
     root_cell: int
@@ -48,10 +48,17 @@ class BaseBlock(Struct, frozen=True, kw_only=True):
 
 
 def read_base_block(data: bytes) -> BaseBlock:
-    """Read the file header; ParseError where there is none."""
+    """Read the header of a hive; ParseError where there is none."""
     if len(data) < BASE_BLOCK_BYTES + _PAGE_BYTES // 8:
         raise ParseError("hive is too short", need_bytes=BASE_BLOCK_BYTES + _PAGE_BYTES, have_bytes=len(data))
-    signature, primary, secondary, _written, _major, minor, file_type, _format, root, size = _BASE_BLOCK.unpack_from(
+    return parse_base_block(data)
+
+
+def parse_base_block(data: bytes) -> BaseBlock:
+    """Read the header in the first sector of a hive or of a log; ParseError where there is none."""
+    if len(data) < SECTOR_BYTES:
+        raise ParseError("no base block", need_bytes=SECTOR_BYTES, have_bytes=len(data))
+    signature, primary, secondary, written, _major, minor, file_type, _format, root, size = _BASE_BLOCK.unpack_from(
         data
     )
     if signature != b"regf":
@@ -60,6 +67,7 @@ def read_base_block(data: bytes) -> BaseBlock:
     return BaseBlock(
         primary_sequence=primary,
         secondary_sequence=secondary,
+        last_written=written,
         minor_version=minor,
         file_type=file_type,
         root_cell=root,
@@ -91,17 +99,13 @@ def mend(data: bytes) -> tuple[bytes, list[Damage]]:
         raise ParseError("no hive bin", offset_bytes=BASE_BLOCK_BYTES)
     end = _bins_end(block, hive, starts[-1])
     damages = [*_header_damage(block, len(data)), *_mend_bins(hive, starts, end)]
-    if all(damage.kind is GapKind.HIVE_DIRTY for damage in damages):
+    if not damages:
         return data, damages
     _mend_base_block(hive, block, end)
     return bytes(hive), damages
 
 
 def _header_damage(block: BaseBlock, file_bytes: int) -> Iterator[Damage]:
-    if block.primary_sequence != block.secondary_sequence:
-        numbers = f"{block.primary_sequence} and {block.secondary_sequence}"
-        detail = f"sequence numbers {numbers} differ: the last changes stand in logs, which were not replayed"
-        yield Damage(kind=GapKind.HIVE_DIRTY, detail=detail, offset_bytes=4)
     if not block.sound:
         yield Damage(detail="the base block's checksum is wrong", offset_bytes=_CHECKED_BYTES)
     have = file_bytes - BASE_BLOCK_BYTES
@@ -164,6 +168,11 @@ def _mend_base_block(hive: bytearray, block: BaseBlock, bins_bytes: int) -> None
         struct.pack_into("<III", hive, 20, 1, minor_version, _PRIMARY_FILE)
         if not hive.startswith(b"nk", BASE_BLOCK_BYTES + block.root_cell + 4):
             struct.pack_into("<I", hive, 36, _DEFAULT_ROOT_CELL)
+    seal_base_block(hive)
+
+
+def seal_base_block(hive: bytearray) -> None:
+    """Write the right checksum into a hive's base block, in place."""
     struct.pack_into("<I", hive, _CHECKED_BYTES, _checksum(hive))
 
 

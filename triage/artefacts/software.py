@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from triage.artefacts.hive import Hive, HiveKey, open_or_gap
+from triage.artefacts.hive import Hive, HiveKey
 from triage.artefacts.regf import Damage
-from triage.model.gap import Gap, Where
+from triage.model.gap import Where
 from triage.model.volume import WindowsInfo
 
 CURRENT_VERSION = r"Microsoft\Windows NT\CurrentVersion"
 
 
 class SoftwareHive(Struct, frozen=True, kw_only=True):
-    """What a SOFTWARE hive says; empty but for its gaps where it cannot be read."""
+    """What a SOFTWARE hive says of Windows itself."""
 
     where: Where
     windows: WindowsInfo = WindowsInfo()
-    gaps: tuple[Gap, ...] = ()
-
-
-def parse_software(data: bytes, where: Where) -> SoftwareHive:
-    """Read a SOFTWARE hive from its bytes; a hive that cannot be read gives a gap, not an error."""
-    opened = open_or_gap(data, where)
-    return SoftwareHive(where=where, gaps=(opened,)) if isinstance(opened, Gap) else read_software(opened)
 
 
 def read_software(hive: Hive) -> SoftwareHive:
@@ -31,9 +24,9 @@ def read_software(hive: Hive) -> SoftwareHive:
     key = hive.key(CURRENT_VERSION)
     if key is None:
         hive.note(CURRENT_VERSION, Damage(detail="not reached", offset_bytes=hive.root.offset_bytes))
-        return SoftwareHive(where=hive.where, gaps=hive.gaps)
+        return SoftwareHive(where=hive.where)
     windows = WindowsInfo(product=key.text("ProductName"), version=_version(key), build=_build(key))
-    return SoftwareHive(where=hive.where, windows=windows, gaps=hive.gaps)
+    return SoftwareHive(where=hive.where, windows=windows)
 
 
 def _version(key: HiveKey) -> str | None:

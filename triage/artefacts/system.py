@@ -7,13 +7,16 @@ are those of "HKLM\\SYSTEM\\CurrentControlSet\\Services Registry Tree" (Microsof
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 
-from triage.artefacts.hive import Hive, HiveKey, open_or_gap
+from triage.artefacts.hibernation import fast_startup_enabled, hibernation_enabled
+from triage.artefacts.hive import Hive, HiveKey
+from triage.artefacts.pending_renames import PendingRenames, read_pending_renames
 from triage.artefacts.regf import Damage
 from triage.model.filetime import filetime_to_iso
-from triage.model.gap import Gap, Where
+from triage.model.gap import Where
 from triage.model.volume import WindowsInfo
 
 _CONTROL_SET = re.compile(r"ControlSet([0-9]{3})", re.IGNORECASE | re.ASCII)
@@ -42,7 +45,7 @@ class Service(Struct, frozen=True, kw_only=True):
 
 
 class SystemHive(Struct, frozen=True, kw_only=True):
-    """What a SYSTEM hive says; empty but for its gaps where it cannot be read.
+    """What a SYSTEM hive says.
 
     `time_zone_bias_minutes` is what has to be added to local time for UTC.
     """
@@ -51,14 +54,8 @@ class SystemHive(Struct, frozen=True, kw_only=True):
     windows: WindowsInfo = WindowsInfo()
     control_sets: tuple[int, ...] = ()
     services: tuple[Service, ...] = ()
+    pending_renames: tuple[PendingRenames, ...] = ()
     time_zone_bias_minutes: int | None = None
-    gaps: tuple[Gap, ...] = ()
-
-
-def parse_system(data: bytes, where: Where) -> SystemHive:
-    """Read a SYSTEM hive from its bytes; a hive that cannot be read gives a gap, not an error."""
-    opened = open_or_gap(data, where)
-    return SystemHive(where=where, gaps=(opened,)) if isinstance(opened, Gap) else read_system(opened)
 
 
 def read_system(hive: Hive) -> SystemHive:
@@ -71,7 +68,8 @@ def read_system(hive: Hive) -> SystemHive:
         named = "no control set is named current" if current is None else f"the current control set {current}"
         hive.note("Select", Damage(detail=f"{named} is not among those reached", offset_bytes=0))
     by_relevance = sorted(control_sets, key=lambda number: number != current)
-    controls = [control for number in by_relevance if (control := control_sets[number].subkey("Control"))]
+    by_set = {number: control for number in by_relevance if (control := control_sets[number].subkey("Control"))}
+    controls = list(by_set.values())
     services = [service for number in control_sets for service in _services(hive, number, control_sets[number])]
     time_zone = next((key for control in controls if (key := control.subkey("TimeZoneInformation"))), None)
     return SystemHive(
@@ -81,12 +79,18 @@ def read_system(hive: Hive) -> SystemHive:
             time_zone=None if time_zone is None else _time_zone(time_zone),
             current_control_set=current,
             last_known_good_control_set=last_known_good,
+            hibernation_enabled=_first(map(hibernation_enabled, controls)),
+            fast_startup_enabled=_first(map(fast_startup_enabled, controls)),
         ),
         control_sets=tuple(control_sets),
         services=tuple(services),
+        pending_renames=tuple(one for number, key in by_set.items() for one in read_pending_renames(key, number)),
         time_zone_bias_minutes=None if time_zone is None else _bias_minutes(time_zone),
-        gaps=hive.gaps,
     )
+
+
+def _first(flags: Iterable[bool | None]) -> bool | None:
+    return next((flag for flag in flags if flag is not None), None)
 
 
 def _control_sets(hive: Hive) -> dict[int, HiveKey]:

@@ -19,7 +19,7 @@ INDICATOR_SET = "wannacry-services"
 
 _WORM_NAME = re.compile(r"mssecsvc", re.IGNORECASE)
 _WORM_DISPLAY_NAME = re.compile(r"Microsoft Security Center \(2\.\d\) Service", re.IGNORECASE)
-_STARTS_INSTALLER = re.compile(r'(?:^|[\\/"\s])tasksche\.exe(?=$|["\s])', re.IGNORECASE)
+STARTS_INSTALLER = re.compile(r'(?:^|[\\/"\s])tasksche\.exe(?=$|["\s])', re.IGNORECASE)
 
 
 def examine_services(system: SystemHive, *, work_directory_name: str | None = None) -> tuple[Finding, ...]:
@@ -40,7 +40,7 @@ def _rule(service: Service, work_directory_name: str | None) -> tuple[str, Sever
         return "worm-service", Severity.HIGH
     if work_directory_name is not None and service.name.lower() == work_directory_name:
         return "computed-name-service", Severity.HIGH
-    if _STARTS_INSTALLER.search(texts[2]) is None:
+    if STARTS_INSTALLER.search(texts[2]) is None:
         return None
     if SHAPE.fullmatch(service.name):
         return "installer-service", Severity.HIGH

@@ -32,8 +32,20 @@ class Partition(Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class HibernationFile(StrEnum):
+    """What the head of `hiberfil.sys` says: a memory image, one that was read back, a zeroed head, something else."""
+
+    HIBERNATED = "hibernated"
+    RESUMED = "resumed"
+    CLEARED = "cleared"
+    UNKNOWN = "unknown"
+
+
 class WindowsInfo(Struct, frozen=True, kw_only=True):
-    """What the hives of a volume say about its Windows; a field is None where the hives do not tell."""
+    """What the hives of a volume say about its Windows; a field is None where they do not tell.
+
+    `hibernation_file` is None where the volume has none.
+    """
 
     computer_name: str | None = None
     product: str | None = None
@@ -43,6 +55,9 @@ class WindowsInfo(Struct, frozen=True, kw_only=True):
     current_control_set: int | None = None
     last_known_good_control_set: int | None = None
     work_directory_name: str | None = None
+    hibernation_enabled: bool | None = None
+    fast_startup_enabled: bool | None = None
+    hibernation_file: HibernationFile | None = None
 
 
 class VolumeInfo(Struct, frozen=True, kw_only=True):

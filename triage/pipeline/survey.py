@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
-from triage.artefacts.locate import HiveKind, hive_kind
-from triage.artefacts.software import SoftwareHive, parse_software
-from triage.artefacts.system import SystemHive, parse_system
-from triage.artefacts.windows import windows_info
 from triage.examiners.names import NameExaminer
 from triage.examiners.places import times_of
-from triage.examiners.services import examine_services
 from triage.indicators.load import Indicators
-from triage.indicators.work_directory import work_directory_name
 from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.finding import Finding, FindingKind, Severity
-from triage.model.gap import Gap, GapKind, Where
+from triage.model.gap import Gap
 from triage.model.report import Reconciliation
-from triage.model.volume import VolumeInfo, WindowsInfo
+from triage.model.volume import VolumeInfo
 from triage.pipeline.discover import FoundVolume
-from triage.pipeline.guard import Guard
+from triage.pipeline.registry import RegistrySurvey
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.attribute_lists import check_lists
 from triage.walk.clusters import cross_links
 from triage.walk.mft import MftTable, read_mft
 from triage.walk.paths import Paths
-from triage.walk.reader import StreamReader, place
 from triage.walk.reconcile import reconcile
 from triage.walk.streams import Streams
-
-LARGEST_HIVE_BYTES = 1 << 30
-_LOOKED_FOR = ("system", "software", "config")
-_CONFIG_FOLDER = re.compile(r"[^/]+/system32/config")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +100,10 @@ class Surveyor:
         windows = None
         if on_hives is not None:
             on_hives()
-            windows = self._hives(ntfs, table, paths, streams)
+            registry = RegistrySurvey(
+                ntfs, table, paths, streams, note_finding=self._note_finding, note_gap=self._note_gap
+            )
+            windows = registry.examine()
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
         told = self._names(ntfs, table, paths, names)
@@ -157,91 +148,6 @@ class Surveyor:
                         told.suspects.add(entry)
         return told
 
-    def _hives(self, ntfs: NtfsVolume, table: MftTable, paths: Paths, streams: Streams) -> WindowsInfo | None:
-        """Parse the SYSTEM and SOFTWARE hives of the volume's Windows; None where there is no Windows.
-
-        Of several installations all are examined; the first one found describes the volume.
-        """
-        systems: list[SystemHive] = []
-        softwares: list[SoftwareHive] = []
-        names: list[str] = []
-        folders, hives = _find_hives(table, paths)
-        for entry, path, kind in hives:
-            where = Where(volume=ntfs.id, path=path, mft_entry=entry)
-            folders.discard(path.rpartition("/")[0].lower() if kind is HiveKind.SYSTEM else "")
-            data = self._read_hive(ntfs, streams, table, entry, where)
-            if data is None:
-                continue
-            with Guard(self._note_gap).at(where):
-                if kind is HiveKind.SOFTWARE:
-                    softwares.append(software := parse_software(data, where))
-                    self._note_gaps(software.gaps)
-                    continue
-                systems.append(system := parse_system(data, where))
-                self._note_gaps(system.gaps)
-                computer_name = system.windows.computer_name
-                name = None if computer_name is None else work_directory_name(computer_name)
-                names += [] if name is None else [name]
-                for finding in examine_services(system, work_directory_name=name):
-                    self._note_finding(finding)
-        for folder in sorted(folders):
-            where = Where(volume=ntfs.id, path=folder)
-            self._note_gap(Gap(kind=GapKind.HIVE_MISSING, detail="no SYSTEM hive: services unknown", where=where))
-        if not systems and not softwares:
-            return None
-        return windows_info(
-            next(iter(systems), None),
-            next(iter(softwares), None),
-            work_directory_name=next(iter(names), None),
-        )
-
     def _note_gaps(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
             self._note_gap(gap)
-
-    def _read_hive(self, ntfs: NtfsVolume, streams: Streams, table: MftTable, entry: int, where: Where) -> bytes | None:
-        """Read a hive whole into memory; None, with a gap, where that is not possible."""
-        head = streams.unnamed_head(entry)
-        size = 0 if head is None else int(table.streams.size_bytes[head])
-        if head is None or size == 0 or size > LARGEST_HIVE_BYTES:
-            self._note_gap(Gap(kind=GapKind.HIVE_DAMAGED, detail=f"hive of {size} bytes not parsed", where=where))
-            return None
-        plan, reader, data = streams.plan(head), StreamReader(), bytearray()
-        for window in reader.windows(ntfs, plan):
-            data += window.view[window.fresh :]
-        for gap in reader.gaps(plan):
-            self._note_gap(
-                Gap(
-                    kind=GapKind.HIVE_DAMAGED,
-                    detail=f"hive not read whole: {gap.detail}",
-                    where=place(plan, gap.where.offset_bytes),
-                    bytes=gap.bytes,
-                )
-            )
-        return bytes(data) if len(data) == size else None
-
-
-def _find_hives(table: MftTable, paths: Paths) -> tuple[set[str], list[tuple[int, str, HiveKind]]]:
-    """Return the configuration folders of all Windows on the volume (lower case), and each hive's entry, path and kind.
-
-    Only names of the right length are looked at.
-    """
-    rows = np.flatnonzero(np.isin(table.names.length, [2 * len(name) for name in _LOOKED_FOR]))
-    owners = np.searchsorted(table.names.first, rows, side="right") - 1
-    base = table.base
-    folders: set[str] = set()
-    hives: list[tuple[int, str, HiveKind]] = []
-    for entry in dict.fromkeys(owners.tolist()):
-        if not base[entry]:
-            continue
-        for path in paths.of(entry):
-            lowered = path.lower()
-            if lowered.rpartition("/")[2] not in _LOOKED_FOR:
-                continue
-            if table.entries.directory[entry]:
-                if _CONFIG_FOLDER.fullmatch(lowered):
-                    folders.add(lowered)
-            elif (kind := hive_kind(path)) is not None:
-                hives.append((entry, path, kind))
-                break
-    return folders, hives

@@ -13,6 +13,7 @@ from triage.model.isolation import Attempt, Isolation
 from triage.model.rescue import RescueOutcome
 from triage.model.text import N_, _
 from triage.model.verdict import Outcome
+from triage.model.volume import HibernationFile
 
 OUTCOMES: Mapping[str, str] = {
     Outcome.INDICATORS_FOUND: N_("Indicators found"),
@@ -144,6 +145,12 @@ RECOVERABILITIES: Mapping[str, str] = {
     Recoverability.UNKNOWN: N_("not known"),
     Recoverability.EMPTY: N_("no content"),
     Recoverability.NO_RECORD: N_("only the change journal names it"),
+}
+HIBERNATION_FILES: Mapping[str, str] = {
+    HibernationFile.HIBERNATED: N_("holds the memory of its moment: keep it"),
+    HibernationFile.RESUMED: N_("was read back at a start, its content is still there: keep it"),
+    HibernationFile.CLEARED: N_("its head is zeros, older content may lie behind: keep it"),
+    HibernationFile.UNKNOWN: N_("of an unknown form: keep it"),
 }
 RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.RESCUED: N_("Rescued: copied, read back and compared"),

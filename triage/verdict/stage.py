@@ -55,6 +55,14 @@ _BY_SERVICE_RULE: dict[str, Stage] = {
     "installer-service": Stage.INSTALLED,
     "installer-image-service": Stage.INSTALLED,
 }
+_BY_REGISTRY_RULE: dict[str, Stage] = {
+    "work-directory-value": Stage.INSTALLED,
+    "pending-deletions": Stage.ENCRYPTING,
+    "computed-name-run-value": Stage.FINISHED,
+    "installer-run-value": Stage.FINISHED,
+    "installer-image-run-value": Stage.INSTALLED,
+    "ransom-wallpaper": Stage.FINISHED,
+}
 FAMILY = "wannacry"
 _DROPPER = re.compile(r"\b(worm|dropper|dropped)\b|kill.switch")
 _INSTALLED = re.compile(r"\b(installer|encryptor|gui|ransom|window|taskdl|taskse|archive|configuration)\b|\.wnry\b")
@@ -71,6 +79,8 @@ def stage_of(finding: Finding) -> Stage | None:
         return Stage.FINISHED
     if finding.kind is FindingKind.SERVICE:
         return _BY_SERVICE_RULE.get(finding.indicator)
+    if finding.kind is FindingKind.REGISTRY:
+        return _BY_REGISTRY_RULE.get(finding.indicator)
     if finding.kind in (FindingKind.DIGEST, FindingKind.YARA):
         return _stage_of_content(finding)
     return _BY_KIND.get(finding.kind) or _BY_NAME_RULE.get(finding.indicator)
