@@ -19,6 +19,7 @@ PICTURES = "TRIAGE_TEST_PICTURES"
 # Software emulation on a busy machine: an order of magnitude above what was measured.
 MENU_SECONDS, SHELL_SECONDS, RESULT_SECONDS, OFF_SECONDS = 180, 600, 600, 300
 DRAWING_SECONDS = 2
+_PROMPT = "root@triage"
 
 _INSIDE = Path(__file__).with_name("inside")
 
@@ -70,7 +71,7 @@ class Session:
         self.console.expect("To end: poweroff", SHELL_SECONDS)
         # What runs speaks on the console as well: a shell with all limits of this one goes to the second port.
         self.console.send("stty -F /dev/ttyS1 -echo; setsid bash </dev/ttyS1 >/dev/ttyS1 2>&1 &\n")
-        time.sleep(DRAWING_SECONDS)
+        self.shell.expect(_PROMPT, SHELL_SECONDS)
 
     def upload(self, name: str) -> str:
         """Copy a program of `inside` into the running system; return the command that starts it."""

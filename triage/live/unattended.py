@@ -25,7 +25,7 @@ from triage.live.problem import Problem, StickError
 from triage.live.programs import run_program
 from triage.live.result import result_lines
 from triage.live.screen import disk_line, new_case_folder
-from triage.live.state import StickState, read_state
+from triage.live.state import read_state
 from triage.model.text import N_, _
 
 OPTION = "triage.auto"
@@ -46,7 +46,7 @@ def examine_unattended() -> bool:
 
 
 def _examine(consoles: Consoles) -> bool:
-    state = read_state() or StickState()
+    state = read_state()
     disks = disks_of_pc(state.disk)
     chosen = [disk for disk in disks if disk.examinable and not disk.removable]
     left_out = tuple(_left_out(disks))
