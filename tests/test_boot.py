@@ -63,6 +63,8 @@ _ATTEMPTS = {
     "swap": "swapon {part}",
     "discard": "blkdiscard --force {disk}",
     "partition table": "sfdisk --delete {disk}",
+    "another control group": "sh -c 'echo $$ >/sys/fs/cgroup/init.scope/cgroup.procs'",
+    "a program of the kernel's": "echo '|/bin/false' >/proc/sys/kernel/core_pattern",
 }
 
 
