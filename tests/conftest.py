@@ -1,11 +1,13 @@
-"""Fixtures for all tests: the disks of the lab, each built once in a session."""
+"""Fixtures for all tests: the disks of the lab and the image of the live stick, each built once in a session."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from tests.boot.stick import build_image
 from tests.lab.disk import TOOLS, BuiltDisk, DiskSpec, build_disk
 from tests.needs import needs_device, needs_root, needs_tool
 from tests.skips import enforce
@@ -40,3 +42,9 @@ def lab_disk(tmp_path_factory: pytest.TempPathFactory) -> LabDisk:
         return built[wanted]
 
     return disk
+
+
+@pytest.fixture(scope="session")
+def live_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the image of the live stick."""
+    return build_image(tmp_path_factory.mktemp("image"))

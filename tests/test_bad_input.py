@@ -152,17 +152,31 @@ def test_damage_anywhere_ends_in_a_sealed_case_or_one_line(image: Path, tmp_path
         assert triage("verify", case).code == 0
 
 
-@needs_tool("mkfs.ext4")
-def test_a_volume_that_is_not_ntfs_is_listed_with_the_reason(tmp_path: Path) -> None:
-    evidence = sparse(tmp_path / "linux.img", 4 * MIB)
-    run("mkfs.ext4", "-q", "-F", evidence)
+@needs_tool("mkfs.ext4", "mkfs.exfat")
+@pytest.mark.parametrize(
+    ("kind", "material", "meaning"),
+    [
+        ("ext4", False, "Windows keeps no documents there"),
+        ("exfat", True, "documents that may lie there were neither examined nor saved"),
+    ],
+)
+def test_a_volume_that_is_not_ntfs_is_listed_with_the_reason(
+    tmp_path: Path, kind: str, material: bool, meaning: str
+) -> None:
+    evidence = sparse(tmp_path / "other.img", 4 * MIB)
+    run(f"mkfs.{kind}", evidence)
     listed = here("list", evidence)
     assert listed.code == 0
-    assert "ext4: only NTFS is examined" in listed.out
-    assert triage("run", evidence, "--out", tmp_path / "case").code == 3
-    (volume,) = report_of(tmp_path / "case").volumes
-    assert (volume.examined, volume.why_not) == (False, "ext4: only NTFS is examined")
-    assert here("ls", f"{evidence}:v1/").error_line == "v1 cannot be read: ext4: only NTFS is examined"
+    assert f"{kind}: only NTFS is examined" in listed.out
+    ran = triage("run", evidence, "--out", tmp_path / "case")
+    assert ran.code == 3
+    report = report_of(tmp_path / "case")
+    (volume,) = report.volumes
+    assert (volume.examined, volume.why_not) == (False, f"{kind}: only NTFS is examined")
+    (gap,) = [gap for gap in report.gaps if gap.where.volume == "v1"]
+    assert (gap.detail, gap.material) == (f"{kind}: only NTFS is examined; {meaning}", material)
+    assert (f"volume not examined: {gap.detail}  v1" in ran.out) == material
+    assert here("ls", f"{evidence}:v1/").error_line == f"v1 cannot be read: {kind}: only NTFS is examined"
 
 
 LISTS = {

@@ -7,55 +7,39 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec import Struct
 
-from tests.boot.machine import OVMF_CODE, QEMU, Firmware, Machine, machine
-from tests.boot.stick import (
-    STICK_BYTES,
-    TOOLS,
-    assemble_again,
-    build_image,
-    data_partition,
-    partition_bytes,
-    sha256,
-    write_stick,
-)
+from tests.boot.machine import Firmware, Pc, machine
+from tests.boot.session import RESULT_SECONDS, SHELL_SECONDS, Node, Picture, Session, needs_boot
+from tests.boot.stick import STICK_BYTES, assemble_again, data_partition, partition_bytes, sha256, write_stick
 from tests.conftest import LabDisk
 from tests.lab.disk import BuiltDisk
 from tests.lab.plan import Kind
 from tests.loops import sparse
-from tests.needs import needs_root, needs_tool
 from triage.pipeline.case_folder import RESCUE_FOLDER
 from triage.report.document import load_report
 
-SWITCH = "TRIAGE_TEST_BOOT"
-PICTURES = "TRIAGE_TEST_PICTURES"
-pytestmark = [
-    pytest.mark.skipif(os.environ.get(SWITCH) != "1", reason=f"needs {SWITCH}=1"),
-    pytest.mark.skipif(not OVMF_CODE.exists(), reason=f"needs {OVMF_CODE}"),
-    needs_root(),
-    needs_tool(QEMU, *TOOLS),
-]
+pytestmark = needs_boot()
 
 _MIB = 1 << 20
 _LARGEST_IMAGE_BYTES = 600_000_000
-# Software emulation on a busy machine: an order of magnitude above what was measured.
-_DRAWING_SECONDS = 2
-_MENU_SECONDS, _SHELL_SECONDS, _RESULT_SECONDS, _OFF_SECONDS = 180, 600, 600, 300
+_UNATTENDED = 1  # the entry of the menu
+_PLAIN_VGA = (720, 400)  # 80 columns, 25 lines
 
-_PASS_THROUGH = Path(__file__).with_name("boot") / "inside/pass_through.py"
 _PC, _SECOND, _PLUGGED = "LAB-PC", "LAB-SECOND", "LAB-PLUGGED"
 _SAVED = (Kind.USER_INTACT, Kind.MOVED_ORIGINAL, Kind.PREPARED)
+_LIMITS = "systemctl show --property CapabilityBoundingSet,DevicePolicy,DeviceAllow {unit}"
 _QUESTIONS = {
     "stick": "cat /run/triage/stick.json",
     "secure boot": "dmesg | grep -i 'secure boot'",
     "network": "ls /sys/class/net",
     "swap": "cat /proc/swaps",
+    "limits of the screen": _LIMITS.format(unit="triage-screen@ttyS0"),
+    "limits of the run": _LIMITS.format(unit="triage-auto"),
 }
 # What must fail, with the shell that the stick gives; {disk} is the PC's disk, {part} its first partition.
 _ATTEMPTS = {
@@ -69,9 +53,9 @@ _ATTEMPTS = {
     "mount by ntfs3": "mount -t ntfs3 -o rw,force {part} /mnt",
     "loop device": "losetup --find --show {disk}",
     "a node of one's own": "mknod /tmp/disk b 8 0",
-    "SG_IO, WRITE(10)": "python3 /tmp/pass_through.py {disk} r scsi",
-    "SG_IO, WRITE(10), opened for writing": "python3 /tmp/pass_through.py {disk} rw scsi",
-    "SG_IO, ATA PASS-THROUGH(16)": "python3 /tmp/pass_through.py {disk} r ata",
+    "SG_IO, WRITE(10)": "{pass_through} {disk} r scsi",
+    "SG_IO, WRITE(10), opened for writing": "{pass_through} {disk} rw scsi",
+    "SG_IO, ATA PASS-THROUGH(16)": "{pass_through} {disk} r ata",
     "bsg": "(: <>$(ls -d /dev/bsg/* | head -n 1))",
     "LVM": "vgchange --activate y",
     "mdadm": "mdadm --assemble --scan",
@@ -80,6 +64,8 @@ _ATTEMPTS = {
     "swap": "swapon {part}",
     "discard": "blkdiscard --force {disk}",
     "partition table": "sfdisk --delete {disk}",
+    "another control group": "sh -c 'echo $$ >/sys/fs/cgroup/init.scope/cgroup.procs'",
+    "a program of the kernel's": "echo '|/bin/false' >/proc/sys/kernel/core_pattern",
 }
 
 
@@ -94,21 +80,16 @@ class Boot(Struct, frozen=True, kw_only=True):
     pc: BuiltDisk
     digests: dict[Path, str]
     stick: Path
-    log: str
     attempts: dict[str, tuple[int, str]]
     read_only: dict[str, str]
-    nodes: dict[str, str]
+    nodes: dict[str, Node]
+    screen: Picture
     answers: dict[str, str]
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_image(tmp_path_factory.mktemp("image"))
-
-
-@pytest.fixture(scope="module", params=Firmware)
+@pytest.fixture(scope="module", params=(Firmware.BIOS, Firmware.SECURE_BOOT))
 def boot(
-    request: pytest.FixtureRequest, image: Path, lab_disk: LabDisk, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, live_image: Path, lab_disk: LabDisk, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Boot]:
     firmware: Firmware = request.param
     folder = tmp_path_factory.mktemp(firmware)
@@ -116,88 +97,52 @@ def boot(
     disks = {name: folder / f"{name}.img" for name in (_PC, _SECOND, _PLUGGED)}
     shutil.copyfile(pc.image, disks[_PC])
     for name in (_SECOND, _PLUGGED):
-        _look_alike(disks[name], image)
+        _look_alike(disks[name], live_image)
     digests = {disk: sha256(disk) for disk in disks.values()}
-    stick = write_stick(image, folder / "stick.img", STICK_BYTES)
+    stick = write_stick(live_image, folder / "stick.img", STICK_BYTES)
     attached = {name: disks[name] for name in (_PC, _SECOND)}
-    with machine(folder, firmware, stick, attached) as running:
-        inside = _Inside(running, _pictures(folder), firmware)
-        inside.start()
-        attempts = inside.attempts()
-        inside.plug_in(disks[_PLUGGED])
-        read_only, answers = inside.flags(), inside.answers()
-        inside.see_it_through()
+    with machine(folder, Pc(firmware=firmware), stick, attached) as running:
+        session = Session(running, folder, firmware)
+        session.start(_UNATTENDED)
+        nodes = {name: session.find(name) for name in (_PC, _SECOND)}
+        attempts = _attempt(session, nodes[_PC])
+        running.qmp.plug_usb_disk(disks[_PLUGGED], _PLUGGED)
+        nodes[_PLUGGED] = session.find(_PLUGGED)
+        read_only = session.read_only()
+        answers = {name: session.shell.run(command)[1] for name, command in _QUESTIONS.items()}
+        session.console.expect("Powering off in", RESULT_SECONDS)
+        screen = session.picture("result")
+        if firmware is Firmware.BIOS:
+            _stay_a_while(session)
+        session.wait_until_off()
     yield Boot(
         firmware=firmware,
         pc=pc,
         digests=digests,
         stick=stick,
-        log=(folder / "serial.log").read_text(errors="replace"),
         attempts=attempts,
         read_only=read_only,
-        nodes=inside.nodes,
+        screen=screen,
+        nodes=nodes,
         answers=answers,
     )
     stick.unlink()
 
 
-class _Inside:
-    """What is done in the running system, through its screen, its keyboard and the shell on a serial line."""
+def _attempt(session: Session, node: Node) -> dict[str, tuple[int, str]]:
+    """Try to write to the PC's disk in every way we know of."""
+    places = {"disk": node.disk, "part": node.part, "pass_through": session.upload("pass_through.py")}
+    return {name: session.shell.run(one.format_map(places)) for name, one in _ATTEMPTS.items()}
 
-    def __init__(self, running: Machine, pictures: Path, firmware: Firmware) -> None:
-        self._running = running
-        self._console = running.serial
-        self._serial = running.second
-        self._pictures = pictures
-        self._firmware = firmware
-        self.nodes: dict[str, str] = {}
 
-    def start(self) -> None:
-        """Choose the unattended entry and wait for the shell on the serial line."""
-        self._console.expect("executed automatically", _MENU_SECONDS)
-        time.sleep(_DRAWING_SECONDS)
-        self._picture("menu")
-        self._running.qmp.press("down", "ret")
-        self._console.expect("To end: poweroff", _SHELL_SECONDS)
-        # The run speaks on the console as well: a shell with all limits of this one goes to the second port.
-        self._console.send("stty -F /dev/ttyS1 -echo; setsid bash </dev/ttyS1 >/dev/ttyS1 2>&1 &\n")
-        time.sleep(_DRAWING_SECONDS)
-        for name in (_PC, _SECOND):
-            self._find(name)
-
-    def attempts(self) -> dict[str, tuple[int, str]]:
-        """Try to write to the PC's disk in every way we know of."""
-        self._serial.upload(_PASS_THROUGH, "/tmp/pass_through.py")
-        disk = self.nodes[_PC]
-        return {name: self._serial.run(one.format(disk=disk, part=f"{disk}1")) for name, one in _ATTEMPTS.items()}
-
-    def plug_in(self, disk: Path) -> None:
-        """Plug in a disk and wait until its partition is there."""
-        self._running.qmp.plug_usb_disk(disk, _PLUGGED)
-        self._find(_PLUGGED)
-
-    def flags(self) -> dict[str, str]:
-        """Return the read-only flag of each block device by its node."""
-        lines = self._serial.run("cd /sys/class/block; grep . */ro; cd")[1].splitlines()
-        return {f"/dev/{line.partition('/')[0]}": line.rpartition(":")[2] for line in lines}
-
-    def answers(self) -> dict[str, str]:
-        """Return what the system says about itself."""
-        return {name: self._serial.run(command)[1] for name, command in _QUESTIONS.items()}
-
-    def see_it_through(self) -> None:
-        """Wait for the result and for the power to go off."""
-        self._console.expect("Powering off in", _RESULT_SECONDS)
-        self._picture("result")
-        self._running.wait_until_off(_OFF_SECONDS)
-
-    def _picture(self, name: str) -> None:
-        self._running.qmp.screenshot(self._pictures / f"{self._firmware}-{name}.png")
-
-    def _find(self, serial: str) -> None:
-        found = f"ls /dev/disk/by-id/*{serial}*-part1"
-        wait = f"for i in $(seq 60); do {found} && break; sleep 1; done >/dev/null 2>&1"
-        self.nodes[serial] = self._serial.run(f"{wait}; readlink -f $({found})")[1].strip()[:-1]
+def _stay_a_while(session: Session) -> None:
+    """Press a key, leave the shell that is given, and end by the one below the text screen."""
+    session.type_on_screen("")
+    session.console.expect("To leave the shell", SHELL_SECONDS)
+    session.type_on_screen("exit")
+    session.wait_for_screen()
+    session.picture("stayed")
+    session.type_on_screen("poweroff")
 
 
 def _look_alike(path: Path, image: Path) -> None:
@@ -213,18 +158,11 @@ def _look_alike(path: Path, image: Path) -> None:
         target.truncate(length + 2 * _MIB)
 
 
-def _pictures(folder: Path) -> Path:
-    """Return where screenshots go: the folder that TRIAGE_TEST_PICTURES names, to be looked at."""
-    pictures = Path(os.environ.get(PICTURES, folder))
-    pictures.mkdir(parents=True, exist_ok=True)
-    return pictures
-
-
-def test_the_image_is_small_and_assembled_the_same_again(image: Path) -> None:
-    assert image.stat().st_size < _LARGEST_IMAGE_BYTES
-    assert image.with_name(f"{image.name}.sha256").read_text().split()[0] == sha256(image)
-    assert sha256(assemble_again(image.parent)) == sha256(image)
-    packages = image.with_suffix(".packages").read_text()
+def test_the_image_is_small_and_assembled_the_same_again(live_image: Path) -> None:
+    assert live_image.stat().st_size < _LARGEST_IMAGE_BYTES
+    assert live_image.with_name(f"{live_image.name}.sha256").read_text().split()[0] == sha256(live_image)
+    assert sha256(assemble_again(live_image.parent)) == sha256(live_image)
+    packages = live_image.with_suffix(".packages").read_text()
     assert "wannacry_triage-" in packages
     assert "systemd-sysv\t" in packages
 
@@ -239,7 +177,7 @@ def test_every_disk_but_the_stick_is_read_only(boot: Boot) -> None:
     writable = {node for node, flag in boot.read_only.items() if flag == "0"}
     disk = json.loads(boot.answers["stick"])["disk"]
     assert writable == {disk, f"{disk}1", f"{disk}2"}
-    assert {f"{node}1" for node in boot.nodes.values()} <= boot.read_only.keys()
+    assert {node.part for node in boot.nodes.values()} <= boot.read_only.keys()
 
 
 def test_no_disk_was_changed(boot: Boot) -> None:
@@ -248,6 +186,16 @@ def test_no_disk_was_changed(boot: Boot) -> None:
 
 def test_secure_boot_is_on_where_it_should_be(boot: Boot) -> None:
     assert ("Secure boot enabled" in boot.answers["secure boot"]) == (boot.firmware is Firmware.SECURE_BOOT)
+
+
+def test_the_run_has_the_limits_that_the_attempts_met(boot: Boot) -> None:
+    assert "cap_sys_admin" not in boot.answers["limits of the run"]
+    assert boot.answers["limits of the run"] == boot.answers["limits of the screen"]
+
+
+def test_bios_gives_the_text_mode_of_plain_vga(boot: Boot) -> None:
+    assert boot.screen.colours > 1
+    assert ((boot.screen.width, boot.screen.height) == _PLAIN_VGA) == (boot.firmware is Firmware.BIOS)
 
 
 def test_no_network_no_swap_no_assembled_disk(boot: Boot) -> None:

@@ -245,6 +245,16 @@ class TestStreams:
         assert shown.out.startswith("发现感染指标：WANNACRY\n")
         assert '<html lang="zh-CN">' in (tmp_path / "case" / "report.html").read_text(encoding="utf-8")
 
+    @pytest.mark.parametrize("language", ["fr", "zh_TW", "", "../x"])
+    def test_a_language_that_we_do_not_have(self, image: Path, language: str) -> None:
+        ended = triage("--lang", language, "list", image)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.error_line == f"there are no messages in the language {language}; the languages are: en, zh_CN"
+
+    @pytest.mark.parametrize("language", ["en", "en_GB.UTF-8", "C", "zh", "zh_CN.UTF-8"])
+    def test_a_language_by_any_of_its_names(self, image: Path, language: str) -> None:
+        assert triage("--lang", language, "list", image).code == 0
+
 
 @needs_tool("ssh-keygen")
 class TestSigningKeys:

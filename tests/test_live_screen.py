@@ -13,11 +13,12 @@ from tests.loops import run, sparse
 from tests.needs import needs_device, needs_root, needs_tool
 from tests.sticks import MIB, TOOLS, LiveSystem, live_system, make_stick
 from triage.live import obstacles as obstacles_module
+from triage.live import state as state_module
 from triage.live.disks import _NO_DISK, Disk, disks_of_pc
 from triage.live.obstacles import obstacles
 from triage.live.problem import Problem
 from triage.live.screen import disk_line, new_case_folder, screen_text
-from triage.live.state import StickState
+from triage.live.state import StickState, read_state
 from triage.live.stick import prepare_stick
 from triage.model.text import set_language
 from triage.model.volume import VolumeInfo
@@ -83,7 +84,14 @@ def test_screen_without_stick_offers_nothing_that_cannot_be_done() -> None:
     assert "NOTHING CAN BE SAVED" in text
     assert "  ! the stick is not there any more; start anew\n" in text
     assert "triage run" not in text
-    assert "NOTHING CAN BE SAVED" in screen_text(None, (), (), 80)
+
+
+def test_stick_that_was_not_prepared_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "RUN_FOLDER", tmp_path)
+    text = screen_text(read_state(), (disk(),), (), 120)
+    assert "NOTHING CAN BE SAVED" in text
+    assert "  ! the stick was not prepared: the system did not get that far; to try once more, type: " in text
+    assert "triage run" not in text
 
 
 def test_screen_leaves_out_what_a_run_would_refuse() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -146,6 +147,7 @@ def test_without_stick_or_disk_nothing_is_done_and_the_pc_stays_on(
         out = capsys.readouterr().out
         assert "! the stick that the system was started from is not there any more" in out
         assert "Nothing was examined." in out
+        assert out.endswith("To leave the shell for the text screen: exit. To end: poweroff\n")
     with live.disk(make_stick(tmp_path / "stick.img", 32 * MIB)):
         prepare_stick()
         assert examine_unattended() is True
@@ -188,6 +190,8 @@ def test_key_keeps_the_pc_on(live: LiveSystem, monkeypatch: pytest.MonkeyPatch) 
     time.sleep(0.2)  # until it has arrived
     assert unattended._key_within(0.2) is False
     threading.Timer(0.3, os.write, (ours, b" ")).start()
+    assert unattended._key_within(30) is True
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     assert unattended._key_within(30) is True
     os.close(theirs)
     os.close(ours)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,8 +53,12 @@ def script() -> ModuleType:
     return module
 
 
-def write_stick(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run((sys.executable, SCRIPT, *arguments), capture_output=True, text=True, check=False)
+def write_stick(
+    *arguments: str | Path, script: Path = SCRIPT, language: str = "en"
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": language}
+    command = (sys.executable, script, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def refusal(*arguments: str | Path) -> str:
@@ -135,6 +141,12 @@ def test_what_is_no_disk_is_refused(image: Path, disk: Path, tmp_path: Path) -> 
     assert "is not a disk" in refusal(disk, image, FIXED, LOSE)
     assert "is not a disk" in refusal("/dev/null", image, FIXED, LOSE)
     assert "does not exist" in refusal(tmp_path / "none", image, FIXED, LOSE)
+
+
+def test_it_speaks_chinese_beside_the_catalogue_and_english_alone(tmp_path: Path) -> None:
+    assert write_stick("/dev/null", language="zh_CN").stderr == "write-stick: /dev/null 不是磁盘；lsblk 可列出磁盘\n"
+    alone = shutil.copy(SCRIPT, tmp_path)
+    assert "is not a disk" in write_stick("/dev/null", script=Path(alone), language="zh_CN").stderr
 
 
 def test_image_that_does_not_fit_is_missing_or_spoilt(image: Path, node: Path, disk: Path, tmp_path: Path) -> None:

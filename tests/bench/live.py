@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.boot.machine import Firmware, machine
+from tests.boot.machine import Pc, machine
 from tests.boot.stick import LIVE_USB, STICK_BYTES, build_image, write_stick
 
 PLAIN_RECIPE = Path(__file__).with_name("plain-live")
@@ -36,7 +36,7 @@ class LiveBench:
             folder = Path(name)
             stick = write_stick(self._images[plain], folder / "stick.img", STICK_BYTES)
             started = time.perf_counter()
-            with machine(folder, Firmware.BIOS, stick, {}) as pc:
+            with machine(folder, Pc(), stick, {}) as pc:
                 pc.serial.expect(_MENU[plain], _SECONDS)
                 pc.qmp.press("ret")
                 pc.serial.expect(_READY[plain], _SECONDS)

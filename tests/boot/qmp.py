@@ -43,14 +43,18 @@ class Qmp:
         for key in keys:
             self.execute("send-key", {"keys": [{"type": "qcode", "data": key}], "hold-time": 100})
 
+    def type(self, text: str) -> None:
+        """Type small letters and press Enter."""
+        self.press(*text, "ret")
+
     def screenshot(self, path: Path) -> Path:
         """Save what the screen shows as PNG."""
         self.execute("screendump", {"filename": str(path), "format": "png"})
         return path
 
     def plug_usb_disk(self, image: Path, serial: str) -> None:
-        """Plug a disk with this serial number into the USB controller `xhci`."""
+        """Plug a disk with this serial number into the USB controller."""
         node = {"driver": "raw", "node-name": "plugged", "file": {"driver": "file", "filename": str(image)}}
         self.execute("blockdev-add", node)
-        device = {"driver": "usb-storage", "bus": "xhci.0", "drive": "plugged", "id": "plug", "serial": serial}
+        device = {"driver": "usb-storage", "bus": "usb.0", "drive": "plugged", "id": "plug", "serial": serial}
         self.execute("device_add", device)

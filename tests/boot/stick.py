@@ -58,14 +58,14 @@ def partition_bytes(disk: Path, number: int) -> tuple[int, int]:
 
 
 @contextmanager
-def data_partition(stick: Path, folder: Path) -> Iterator[Path]:
+def data_partition(stick: Path, folder: Path, *, writable: bool = False) -> Iterator[Path]:
     """Mount the data partition of a stick that is not in use."""
     start, length = partition_bytes(stick, 1)
-    options = ("--offset", str(start), "--sizelimit", str(length))
-    node = run("losetup", "--find", "--show", "--read-only", *options, stick).strip()
+    options = ("--offset", str(start), "--sizelimit", str(length), *(() if writable else ("--read-only",)))
+    node = run("losetup", "--find", "--show", *options, stick).strip()
     try:
         folder.mkdir()
-        run("mount.exfat-fuse", "-o", "ro", node, folder)
+        run("mount.exfat-fuse", "-o", "rw" if writable else "ro", node, folder)
         try:
             yield folder
         finally:

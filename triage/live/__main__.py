@@ -44,8 +44,11 @@ def stick() -> None:
 @click.option("--shell", default=_SHELL, show_default=True, metavar="FILE", help="What runs below the screen.")
 def screen(shell: str) -> None:
     """Show this PC and the command to type, then give a shell."""
+    from triage.live.screen import show_screen
+
     click.clear()
-    _screen_and_shell(shell)
+    show_screen()
+    _become(shell)
 
 
 @live.command()
@@ -54,13 +57,10 @@ def auto() -> None:
     from triage.live.unattended import examine_unattended
 
     if examine_unattended():
-        _screen_and_shell(_SHELL)
+        _become(_SHELL)
 
 
-def _screen_and_shell(shell: str) -> NoReturn:
-    from triage.live.screen import show_screen
-
-    show_screen()
+def _become(shell: str) -> NoReturn:
     sys.stdout.flush()
     os.execv(shell, (f"-{Path(shell).name}",))  # noqa: S606  # the leading dash makes it a login shell
 

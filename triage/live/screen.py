@@ -27,19 +27,19 @@ def show_screen() -> None:
     """Look at the PC and show the screen; a disk that is failing takes its time."""
     click.echo(_("Looking at the disks of this PC ..."))
     state = read_state()
-    disks = disks_of_pc(state.disk if state is not None else None)
+    disks = disks_of_pc(state.disk)
     columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
     click.echo(screen_text(state, disks, obstacles(disks), columns), nl=False)
 
 
-def screen_text(state: StickState | None, disks: Sequence[Disk], found: Iterable[Problem], columns: int) -> str:
+def screen_text(state: StickState, disks: Sequence[Disk], found: Iterable[Problem], columns: int) -> str:
     """Return the screen, lines ended by newlines; nothing in it can command a terminal."""
     lines = (
         *_heading(columns),
         *_stick(state),
         "",
         *_disks(disks),
-        *_problems((*(state.problems if state is not None else ()), *found), columns),
+        *_problems((*state.problems, *found), columns),
         *_what_to_type(state, disks),
     )
     return "".join(escape_terminal(line) + "\n" for line in lines)
@@ -64,8 +64,8 @@ def _heading(columns: int) -> Iterator[str]:
     yield "=" * columns
 
 
-def _stick(state: StickState | None) -> Iterator[str]:
-    if state is None or state.mount_point is None:
+def _stick(state: StickState) -> Iterator[str]:
+    if state.mount_point is None:
         yield _("STICK: NOTHING CAN BE SAVED; see below")
     else:
         yield _("Stick: {disk}, {free} free at {folder}").format(
@@ -92,10 +92,10 @@ def _problems(problems: Sequence[Problem], columns: int) -> Iterator[str]:
         yield from textwrap.wrap(str(problem), columns - 4, initial_indent="  ! ", subsequent_indent="    ")
 
 
-def _what_to_type(state: StickState | None, disks: Sequence[Disk]) -> Iterator[str]:
+def _what_to_type(state: StickState, disks: Sequence[Disk]) -> Iterator[str]:
     nodes = [str(disk.node) for disk in disks if disk.examinable and not disk.removable]
     yield ""
-    if state is not None and state.mount_point is not None and nodes:
+    if state.mount_point is not None and nodes:
         yield _("To examine and rescue, type this and press Enter:")
         yield ""
         yield f"  triage run {' '.join(nodes)} --out {new_case_folder(state)}"

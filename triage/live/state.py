@@ -8,11 +8,16 @@ import msgspec
 from msgspec import Struct
 
 from triage.live.problem import Problem
+from triage.model.text import N_
 
 RUN_FOLDER = Path("/run/triage")
 """Where the state lies; udev's rule reads `stick-diskseq` there."""
 _DISKSEQ = "stick-diskseq"
 _STATE = "stick.json"
+_NOT_PREPARED = Problem(
+    message=N_("the stick was not prepared: the system did not get that far"),
+    hint=N_("to try once more, type: systemctl restart triage-stick; exit"),
+)
 
 
 class StickState(Struct, frozen=True, kw_only=True):
@@ -44,9 +49,9 @@ def write_state(state: StickState) -> None:
     fresh.replace(RUN_FOLDER / _STATE)
 
 
-def read_state() -> StickState | None:
-    """Return the state; None where the stick was not prepared in this session."""
+def read_state() -> StickState:
+    """Return the state; a stick that was not prepared in this session is one with that problem."""
     try:
         return msgspec.json.decode((RUN_FOLDER / _STATE).read_bytes(), type=StickState)
     except FileNotFoundError:
-        return None
+        return StickState(problems=(_NOT_PREPARED,))

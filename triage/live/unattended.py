@@ -25,7 +25,7 @@ from triage.live.problem import Problem, StickError
 from triage.live.programs import run_program
 from triage.live.result import result_lines
 from triage.live.screen import disk_line, new_case_folder
-from triage.live.state import StickState, read_state
+from triage.live.state import read_state
 from triage.model.text import N_, _
 
 OPTION = "triage.auto"
@@ -39,7 +39,14 @@ _STICK_UNIT = "triage-stick.service"
 def examine_unattended() -> bool:
     """Do the whole run; return whether somebody wants to stay, or has to look because nothing could be saved."""
     consoles = Consoles()
-    state = read_state() or StickState()
+    stays = _examine(consoles)
+    if stays:
+        consoles.say(_("To leave the shell for the text screen: exit. To end: poweroff"))
+    return stays
+
+
+def _examine(consoles: Consoles) -> bool:
+    state = read_state()
     disks = disks_of_pc(state.disk)
     chosen = [disk for disk in disks if disk.examinable and not disk.removable]
     left_out = tuple(_left_out(disks))
@@ -117,5 +124,7 @@ def _key_within(seconds: float) -> bool:
         tty.setcbreak(descriptor, termios.TCSAFLUSH)
         ready, _out, _odd = select.select([descriptor], [], [], seconds)
         return bool(ready)
+    except KeyboardInterrupt:  # Ctrl-C is a key, too
+        return True
     finally:
         termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)

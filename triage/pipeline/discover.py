@@ -21,6 +21,9 @@ from triage.volumes.recognise import recognise
 _NOT_OF_WINDOWS = frozenset({"ext4", "xfs", "btrfs", "swap", "lvm", "luks", "hfs+", "empty"})
 _EFI_SYSTEM = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 _RESERVED = "e3c9e316-0b5c-4db8-817d-f92df00215ae"
+# What a volume that is not examined means to its owner.
+_DOCUMENTS_MISSED = "documents that may lie there were neither examined nor saved"
+_NO_DOCUMENTS = "Windows keeps no documents there"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,12 +113,10 @@ def _open(
 
 
 def _not_examined(info: VolumeInfo, why_not: str, note: Callable[[Gap], None], *, material: bool) -> VolumeInfo:
-    where = Where(volume=info.id)
-    detail = f"volume not examined: {why_not}"
     gap = Gap(
         kind=GapKind.VOLUME_NOT_EXAMINED,
-        detail=detail,
-        where=where,
+        detail=f"{why_not}; {_DOCUMENTS_MISSED if material else _NO_DOCUMENTS}",
+        where=Where(volume=info.id),
         bytes=info.length_bytes,
         material=material,
     )

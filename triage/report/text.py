@@ -111,7 +111,7 @@ def _reasons(report: Report) -> Iterator[str]:
 
 def _reason(item: Finding | Gap) -> str:
     if isinstance(item, Gap):
-        return f"{say(item.kind, GAP_KINDS)}: {item.detail}"
+        return f"{say(item.kind, GAP_KINDS)}: {item.detail}  {place(item.where)}".rstrip()
     return f"{say(item.kind, FINDING_KINDS)}: {item.indicator}  {place(item.where)}"
 
 
