@@ -26,6 +26,7 @@ from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.pipeline.discover import FoundVolume
 from triage.pipeline.guard import Guard
 from triage.volumes.ntfs import NtfsVolume
+from triage.walk.links import gaps_of_links
 from triage.walk.mft import MftTable, read_mft
 from triage.walk.paths import Paths
 from triage.walk.reader import StreamReader, place
@@ -90,6 +91,7 @@ class Surveyor:
         paths = Paths(table)
         streams = Streams(ntfs, table, paths)
         self._note_gaps(table.gaps)
+        self._note_gaps(gaps_of_links(ntfs, table, paths))
         windows = None
         if on_hives is not None:
             on_hives()

@@ -1,11 +1,7 @@
-"""The only door to pytsk3: The Sleuth Kit's view of a volume, through our own read-only source.
-
-TSK decodes what the fast path does not (LZNT1), and reads `$MFT` for the independent raw scan.
-"""
+"""The only door to pytsk3: The Sleuth Kit reads `$MFT` for the independent raw scan, through our own source."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytsk3
@@ -13,7 +9,9 @@ import pytsk3
 from triage.model.errors import VolumeError
 from triage.model.source import ByteSource
 
-_TSK_DATA = 0x80
+_MFT_ENTRY = 0
+_DATA = 0x80
+_BLOCK_BYTES = 4 << 20
 
 
 class _Image(pytsk3.Img_Info):
@@ -30,50 +28,24 @@ class _Image(pytsk3.Img_Info):
         return self._source.size_bytes
 
 
-class TskVolume:
-    """TSK's NTFS of one volume; each thread opens its own, because TSK's handles are not shared safely."""
+def tsk_mft_blocks(source: ByteSource) -> Iterator[bytes]:
+    """Yield `$MFT` of an NTFS volume in blocks, as TSK reads it; `VolumeError` where it cannot.
 
-    def __init__(self, source: ByteSource) -> None:
-        self._source = source
-        self._local = threading.local()
-
-    def _file_system(self) -> pytsk3.FS_Info:
-        cached: pytsk3.FS_Info | None = getattr(self._local, "file_system", None)
-        if cached is None:
-            try:
-                cached = pytsk3.FS_Info(_Image(self._source), 0, pytsk3.TSK_FS_TYPE_NTFS)
-            except OSError as error:
-                raise VolumeError(f"The Sleuth Kit cannot open this NTFS: {_one_line(error)}") from error
-            self._local.file_system = cached
-        return cached
-
-    def stream_blocks(self, mft_entry: int, stream: str, block_bytes: int) -> Iterator[bytes]:
-        """Yield a `$DATA` stream's content in blocks, decoded; `VolumeError` where TSK cannot."""
-        try:
-            file = self._file_system().open_meta(mft_entry)
-            attribute = _find_data(file, stream)
-            offset = 0
-            while offset < attribute.size:
-                wanted = min(block_bytes, attribute.size - offset)
-                block = file.read_random(offset, wanted, _TSK_DATA, attribute.id)
-                if not block:
-                    raise VolumeError(f"The Sleuth Kit stops at byte {offset} of {attribute.size}")
-                yield block
-                offset += len(block)
-        except OSError as error:
-            raise VolumeError(f"The Sleuth Kit: {_one_line(error)}") from error
+    The file system is named to TSK: left to guess, it refuses a volume on which traces of another one remain.
+    """
+    try:
+        file_system = pytsk3.FS_Info(_Image(source), 0, pytsk3.TSK_FS_TYPE_NTFS)
+        file = file_system.open_meta(_MFT_ENTRY)
+        attribute = next(one.info for one in file if one.info.type == _DATA)
+        for offset in range(0, attribute.size, _BLOCK_BYTES):
+            wanted = min(_BLOCK_BYTES, attribute.size - offset)
+            block = file.read_random(offset, wanted, _DATA, attribute.id)
+            if len(block) < wanted:
+                raise VolumeError(f"The Sleuth Kit stops at byte {offset + len(block)} of {attribute.size}")
+            yield block
+    except (OSError, StopIteration) as error:
+        raise VolumeError(f"The Sleuth Kit: {_one_line(error)}") from error
 
 
-def _find_data(file: pytsk3.File, stream: str) -> pytsk3._AttributeInfo:
-    wanted = stream.encode("utf-8", "surrogatepass")
-    for attribute in file:
-        if attribute.info.type == _TSK_DATA and (attribute.info.name or b"") in (
-            wanted,
-            b"$Data" if not stream else wanted,
-        ):
-            return attribute.info
-    raise VolumeError(f"The Sleuth Kit does not see the stream {stream!r}")
-
-
-def _one_line(error: OSError) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())

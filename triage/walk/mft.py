@@ -36,7 +36,8 @@ from triage.volumes.ntfs import NtfsVolume
 DOS_NAMESPACE = 2
 _REFERENCE_ENTRY = np.uint64((1 << 48) - 1)
 _NAME_HEADER_BYTES = 66
-_UNKNOWN_TAG = 0xFFFFFFFF
+UNKNOWN_TAG = 0xFFFFFFFF
+_TAG_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Entries:
     accessed: U64
     dos_attributes: U32
     reparse_tag: U32
-    reparse_offset: I64  # where the whole reparse point stands in `$MFT`; -1 where that is not in its entry's records
+    reparse_offset: I64  # where the header of the reparse point's attribute stands in `$MFT`; -1 where there is none
 
     def times(self, entry: int) -> FileTimes:
         """Return the times of an entry's `$STANDARD_INFORMATION`."""
@@ -267,6 +268,7 @@ class _Collector:
         """Join the blocks' columns and order names and streams by their owners."""
         entries = _join(self._entries)
         _give_to_base(entries)
+        _read_far_tags(self._volume, entries)
         count = len(entries.in_use)
         names = _join(self._names)
         names = _take(names, _belongs(names, entries))
@@ -338,13 +340,13 @@ def _have_indexes(records: Records, attributes: Attributes) -> Mask:
 
 
 def _reparse_points(records: Records, attributes: Attributes) -> tuple[U32, I64]:
-    """Return tag and place of each record's reparse point: 0 for none, all ones and -1 for one that is not resident."""
+    """Return tag and place of each record's reparse point: 0 and -1 for none, all ones for a tag not known yet."""
     tags, places = np.zeros(len(records.whole), np.uint32), np.full(len(records.whole), -1, np.int64)
-    points = attributes.type == AttributeType.REPARSE_POINT
-    tags[attributes.row[points]] = _UNKNOWN_TAG
-    near = np.flatnonzero(points & attributes.resident & (attributes.content_bytes >= 4))
+    points = np.flatnonzero(attributes.type == AttributeType.REPARSE_POINT)
+    tags[attributes.row[points]] = UNKNOWN_TAG
+    places[attributes.row[points]] = attributes.offset[points] + records.first_entry * records.data.shape[1]
+    near = points[attributes.resident[points] & (attributes.content_bytes[points] >= _TAG_BYTES)]
     tags[attributes.row[near]] = _u32(records.data.reshape(-1), attributes.content_offset[near])
-    places[attributes.row[near]] = attributes.content_offset[near] + records.first_entry * records.data.shape[1]
     return tags, places
 
 
@@ -356,6 +358,14 @@ def _give_to_base(entries: Entries) -> None:
     owner = entries.base_entry[moved]
     entries.reparse_tag[owner] = entries.reparse_tag[moved]
     entries.reparse_offset[owner] = entries.reparse_offset[moved]
+
+
+def _read_far_tags(volume: NtfsVolume, entries: Entries) -> None:
+    """Read the tags of reparse points that stand outside `$MFT`: links with long targets."""
+    for entry in np.flatnonzero((entries.reparse_tag == UNKNOWN_TAG) & entries.in_use).tolist():
+        tag = volume.read_value(entries.reparse_offset.item(entry), _TAG_BYTES)
+        if tag is not None and len(tag) == _TAG_BYTES:
+            entries.reparse_tag[entry] = int.from_bytes(tag, "little")
 
 
 def _u32(flat: U8, offsets: I64) -> U32:

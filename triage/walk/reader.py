@@ -1,4 +1,4 @@
-"""Reads one stream once, window by window, through the fast path or The Sleuth Kit's decoder."""
+"""Reads one stream once, window by window: straight from the source, or through a decoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
+from triage.volumes.decoder import StreamDecoder
 from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, ExtentReader
+from triage.volumes.lznt1 import Lznt1Decoder
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.wof import ReadAt, WofDecoder
 from triage.walk.streams import StreamPlan, WofContent
@@ -61,7 +63,9 @@ class StreamReader:
             return self._decoded_wof(volume, plan, plan.wof)
         if plan.resident_offset is not None:
             return self._resident(volume, plan)
-        return self._decoded_by_tsk(volume, plan) if plan.through_tsk else self._extents(volume, plan)
+        if plan.lznt1 is not None:
+            return self._decoded(plan, Lznt1Decoder(volume.source, plan.lznt1), plan.lznt1.covered_bytes)
+        return self._extents(volume, plan)
 
     def gaps(self, plan: StreamPlan) -> list[Gap]:
         """Return what of the stream was not read, one gap a range."""
@@ -122,46 +126,29 @@ class StreamReader:
             self.state = StreamState.NOT_DECODABLE if nothing_decoded else StreamState.PARTIAL
             self.reason = bad_ranges[0].reason
 
-    def _decoded_by_tsk(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
-        """Through TSK's decoder. Bytes past the initialised size are zeros, which TSK does not always see to."""
-        subject = plan.subject
-        size = subject.size_bytes
-        position = fresh = 0
-        try:
-            for block in volume.tsk.stream_blocks(subject.mft_entry, subject.stream, self._block_bytes):
-                taken = block[: size - position]
-                known = max(min(subject.initialized_bytes - position, len(taken)), 0)
-                self._buffer[fresh : fresh + known] = taken[:known]
-                self._buffer[fresh + known : fresh + len(taken)] = bytes(len(taken) - known)
-                view, offset = self._buffer[: fresh + len(taken)], position - fresh
-                position += len(taken)
-                self.bytes_read = position
-                yield Window(view, offset, fresh, is_last=position >= size)
-                fresh = self._keep_tail(fresh + len(taken))
-        except VolumeError as error:
-            self.reason = f"{subject.form.value} stream not decoded: {error}"
-        if position < size:
-            self.state = StreamState.NOT_DECODABLE if position == 0 else StreamState.PARTIAL
-            self.reason = self.reason or f"{subject.form.value} stream ends after {position} of {size} bytes"
-            self.bad_ranges = [BadRange(position, size - position, self.reason, GapKind.NOT_DECODABLE)]
-
     def _decoded_wof(self, volume: NtfsVolume, plan: StreamPlan, wof: WofContent) -> Iterator[Window]:
-        """Through our own decoder, which gives zeros for chunks that it cannot decode and goes on."""
-        size = plan.subject.size_bytes
-        position = fresh = 0
         try:
             read_table, read_chunk = _compressed(volume, plan), _compressed(volume, plan)
+            size = plan.subject.size_bytes
             decoder = WofDecoder(wof.form, size, wof.compressed_bytes, read_table=read_table, read_chunk=read_chunk)
         except (VolumeError, OSError) as error:
             self.state, self.reason = StreamState.NOT_DECODABLE, f"compressed by CompactOS (WOF): {error}"
-            return
+            return iter(())
+        return self._decoded(plan, decoder, size)
+
+    def _decoded(self, plan: StreamPlan, decoder: StreamDecoder, end: int) -> Iterator[Window]:
+        """Through a decoder, which gives zeros for what it cannot decode and goes on, up to the byte `end`."""
+        size = plan.subject.size_bytes
+        tail = [BadRange(end, size - end, RUN_LIST_ENDS, GapKind.RUN_LIST)] if end < size else []
+        self._settle(size, tail)
+        position = fresh = 0
         for block in decoder.blocks(self._block_bytes):
             self._buffer[fresh : fresh + len(block)] = block
             view, offset = self._buffer[: fresh + len(block)], position - fresh
             position += len(block)
-            if position == size:
-                self._settle(size, decoder.bad_ranges)
-            yield Window(view, offset, fresh, is_last=position == size)
+            if position == end:
+                self._settle(size, [*decoder.bad_ranges, *tail])
+            yield Window(view, offset, fresh, is_last=position == end)
             fresh = self._keep_tail(fresh + len(block))
 
     def _keep_tail(self, filled: int) -> int:
@@ -197,6 +184,7 @@ def place(plan: StreamPlan, offset_bytes: int | None = None) -> Where:
     return Where(
         volume=subject.volume,
         path=subject.path,
+        other_paths=subject.other_paths,
         stream=subject.stream or None,
         mft_entry=subject.mft_entry,
         offset_bytes=offset_bytes,
