@@ -30,8 +30,6 @@ _TOO_BIG = "BIG"  # what a manifest has in the place of the digest of a very lar
 _UNNAMED = (12, 13, 14, 15)
 _FORMS = r"\.(?:raw|bin|dd|E01|vhdx?|vmdk|qcow2)|vss_\w+|images-main|containers"
 _IMAGE = re.compile(rf"(?:{_FORMS})(?:\.(?:gz|xz|zip|7z|tar|tgz))*$")
-    r"(?:\.(?:raw|bin|dd|E01|vhdx?|vmdk|qcow2)|vss_\w+|images-main|containers)(?:\.(?:gz|xz|zip|7z|tar|tgz))*$"
-)
 _tried: set[RealImage] = set()
 _RECORD_BYTES = 1024
 _DAMAGED_HIVES = {
