@@ -57,7 +57,7 @@ class ReparsePoint(Struct, frozen=True, kw_only=True):
     @property
     def described(self) -> str:
         """What it is and where it leads, in one line of text; the target is as hostile as any name."""
-        return f"{self.name} to {self.target}" if self.target else self.name
+        return f"{self.name} to {self.target}, not followed" if self.target else self.name
 
 
 def parse_reparse_point(buffer: bytes) -> ReparsePoint:

@@ -34,7 +34,7 @@ def gaps_of_links(volume: NtfsVolume, table: MftTable, paths: Paths) -> Iterator
         if point is not None:
             path, *others = paths.of(entry)
             where = Where(volume=volume.id, path=path, other_paths=tuple(others), mft_entry=entry)
-            yield Gap(kind=GapKind.REPARSE_POINT, detail=f"{point.described}; not followed", where=where)
+            yield Gap(kind=GapKind.REPARSE_POINT, detail=point.described, where=where)
 
 
 def _with_stream(table: MftTable) -> Mask:

@@ -237,7 +237,7 @@ class Streams:
         """Say in which state a stream ends that is not read at all, and why; (None, "") for all others."""
         content = sort_of(row.reparse_tag).content if row.reparse_tag != 0 and not subject.stream else None
         if content is Content.NONE and subject.size_bytes == 0:
-            return StreamState.REPARSE_POINT, f"{self._reparse_point(row)}; not followed"
+            return StreamState.REPARSE_POINT, self._reparse_point(row)
         if subject.size_bytes == 0:
             return None, ""
         if subject.form is StreamForm.EFS:
