@@ -25,11 +25,21 @@ from triage.model.report import Witness
 from triage.model.verdict import Outcome
 from triage.volumes.mft_records import RECORD_IN_USE, RECORD_IS_DIRECTORY, Mask, parse_records
 from triage.volumes.ntfs import NtfsVolume
+from triage.walk.mft import read_mft
+from triage.walk.paths import Paths
 
 _TOO_BIG = "BIG"  # what a manifest has in the place of the digest of a very large stream
 _UNNAMED = (12, 13, 14, 15)
 _FORMS = r"\.(?:raw|bin|dd|E01|vhdx?|vmdk|qcow2)|vss_\w+|images-main|containers"
 _IMAGE = re.compile(rf"(?:{_FORMS})(?:\.(?:gz|xz|zip|7z|tar|tgz))*$")
+_ONLY_IN_AN_INDEX = {
+    "/" + "A" * 120 + " - Copy (11).txt",
+    "/test_dir/BBBBBBBBBBBBB-del.txt",
+    "/$Volume",
+    "/Копия (23) Текстовый документ.txt",
+    "/Текстовый документ.txt",
+}
+"""Deleted names that The Sleuth Kit finds in what is left of a folder's index: no MFT record has them any more."""
 _tried: set[RealImage] = set()
 _RECORD_BYTES = 1024
 _DAMAGED_HIVES = {
@@ -44,7 +54,10 @@ def _check_streams(case: Case, raw: Path, manifest: Expected) -> None:
     assert volume.examined
     with open_evidence(str(raw)) as source:
         piece = SliceSource(source, volume.offset_bytes, volume.length_bytes)
-        entries = entries_by_path(NtfsVolume(piece, volume.id))
+        ntfs = NtfsVolume(piece, volume.id)
+        entries = entries_by_path(ntfs)
+        deleted = _deleted_paths(ntfs)
+    assert {path for path, _ in manifest.deleted} - {f"/{path}" for path in deleted} <= _ONLY_IN_AN_INDEX
     ours = {(one.mft_entry, one.stream): one for one in case.streams if one.volume == volume.id}
     gaps = {(gap.where.mft_entry, gap.where.stream or "") for gap in case.report.gaps if gap.where.volume == volume.id}
     seen: set[tuple[int, str]] = set()
@@ -60,6 +73,13 @@ def _check_streams(case: Case, raw: Path, manifest: Expected) -> None:
             assert record.md5 == stream.md5_tsk, name
     for place in set(ours) - seen:  # what the manifests leave out: bad clusters, and records without a name
         assert place[0] == entries["$BadClus"] or place[0] in _UNNAMED, ours[place].path
+
+
+def _deleted_paths(volume: NtfsVolume) -> set[str]:
+    table = read_mft(volume)
+    paths = Paths(table)
+    dead = np.flatnonzero(table.entries.readable & ~table.entries.in_use).tolist()
+    return {path for entry in dead for path in paths.of(entry)}
 
 
 def _state(raw: Path) -> tuple[int, int, str]:
@@ -133,6 +153,38 @@ def test_every_image_of_the_table_was_tried(request: pytest.FixtureRequest) -> N
     if chosen < len(IMAGES):
         pytest.skip("needs the whole module")
     assert [image.member or image.path for image in IMAGES if image not in _tried] == []
+
+
+@needs_data("plaso/usnjrnl.qcow2.xz")
+@needs_tool("xz", "qemu-img")
+def test_trap_6_an_ntfs_in_a_partition_of_another_type_is_examined(tmp_path: Path) -> None:
+    """By its type, 0x42, it is part of a dynamic disk; what it holds is NTFS."""
+    (image,) = [image for image in IMAGES if image.tags == ("usnq",)]
+    case = examine_here(make_raw(image, tmp_path), tmp_path / "case")
+    (volume,) = case.report.volumes
+    assert volume.partition is not None
+    assert (volume.partition.type_id, volume.filesystem, volume.examined) == ("42", "ntfs", True)
+
+
+@needs_data("dfvfs/vss.raw.xz")
+@needs_tool("xz")
+def test_trap_7_past_the_initialised_size_are_zeros(tmp_path: Path) -> None:
+    """The stores of shadow copies have clusters full of older bytes there, which dissect.ntfs gives as content."""
+    (image,) = [image for image in IMAGES if image.tags == ("dfvfs_vss",)]
+    raw = make_raw(image, tmp_path)
+    case = examine_here(raw, tmp_path / "case")
+    ours = {f"/{one.path}": one for one in case.streams if not one.stream}
+    torn = {name: stream for name, stream in expected("dfvfs_vss").manifest.items() if stream.dissect != "="}
+    assert len(torn) == 3
+    with open_evidence(str(raw)) as source:
+        volume = NtfsVolume(source, "v1")
+        rows = read_mft(volume).streams
+    short = set(rows.owner[rows.initialized_bytes < rows.size_bytes].tolist())
+    for name, stream in torn.items():
+        assert (stream.fsntfs, ours[name].md5) == ("=", stream.md5_tsk)
+        assert isinstance(stream.dissect, list)
+        assert ours[name].md5 not in stream.dissect
+        assert ours[name].mft_entry in short
 
 
 def _index_rows() -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from triage.model.entry import StreamState
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
+from triage.model.report import Witness
 from triage.model.rescue import RescueOutcome
 from triage.model.text import N_, _
 from triage.model.verdict import Outcome
@@ -74,6 +75,10 @@ STREAM_STATES: Mapping[str, str] = {
     StreamState.TIMED_OUT: N_("ran out of time"),
     StreamState.WORKER_DIED: N_("examination crashed"),
     StreamState.INTERRUPTED: N_("not reached: interrupted"),
+}
+WITNESSES: Mapping[str, str] = {
+    Witness.SLEUTH_KIT: N_("through The Sleuth Kit"),
+    Witness.PLAIN_SCAN: N_("by a plain scan: The Sleuth Kit does not open this volume"),
 }
 RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.RESCUED: N_("Rescued: copied, read back and compared"),

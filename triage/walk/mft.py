@@ -132,11 +132,16 @@ class StreamRows(StreamColumns):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MftTable:
-    """All of a volume's `$MFT`, and what of it could not be read."""
+    """All of a volume's `$MFT`, and what of it could not be read.
+
+    `list_owners` and `list_offsets` are the entries with an `$ATTRIBUTE_LIST`, and where its header stands in `$MFT`.
+    """
 
     entries: Entries
     names: Names
     streams: StreamRows
+    list_owners: I64
+    list_offsets: I64
     gaps: list[Gap]
 
     @property
@@ -163,6 +168,7 @@ class _Collector:
         self._entries: list[Entries] = []
         self._names: list[NameColumns] = []
         self._streams: list[StreamColumns] = []
+        self._lists: list[tuple[I64, I64]] = []
         self._name_blob = bytearray()
         self._stream_names = bytearray()
         self._pairs = bytearray()
@@ -183,6 +189,8 @@ class _Collector:
         self._add_entries(records, attributes, owner)
         self._add_names(records, attributes, owner)
         self._add_streams(records, attributes, owner)
+        lists = np.flatnonzero(attributes.type == AttributeType.ATTRIBUTE_LIST)
+        self._lists.append((owner[attributes.row[lists]], _in_mft(records, attributes.offset[lists])))
 
     def _add_entries(self, records: Records, attributes: Attributes, owner: I64) -> None:
         flags = records.flags
@@ -242,7 +250,7 @@ class _Collector:
         resident = attributes.resident[rows]
         name_length = attributes.name_bytes[rows]
         pairs_length = np.where(resident, 0, attributes.content_bytes[rows])
-        in_mft = attributes.content_offset[rows] + records.first_entry * records.data.shape[1]
+        in_mft = _in_mft(records, attributes.content_offset[rows])
         pairs_offset = np.where(resident, in_mft, np.cumsum(pairs_length) - pairs_length + len(self._pairs))
         name_offset = np.cumsum(name_length) - name_length + len(self._stream_names)
         self._stream_names += gather_bytes(flat, attributes.name_offset[rows], name_length)
@@ -289,8 +297,16 @@ class _Collector:
                 pairs=bytes(self._pairs),
                 **{name: getattr(streams, name) for name in StreamColumns.__slots__},
             ),
+            list_owners=np.concatenate([owners for owners, _ in self._lists]),
+            list_offsets=np.concatenate([offsets for _, offsets in self._lists]),
             gaps=self._gaps,
         )
+
+
+def _in_mft(records: Records, offsets: I64) -> I64:
+    """Turn offsets in a block's data into offsets in `$MFT`."""
+    in_mft: I64 = offsets + records.first_entry * records.data.shape[1]
+    return in_mft
 
 
 def _in_use(records: Records) -> Mask:
@@ -344,7 +360,7 @@ def _reparse_points(records: Records, attributes: Attributes) -> tuple[U32, I64]
     tags, places = np.zeros(len(records.whole), np.uint32), np.full(len(records.whole), -1, np.int64)
     points = np.flatnonzero(attributes.type == AttributeType.REPARSE_POINT)
     tags[attributes.row[points]] = UNKNOWN_TAG
-    places[attributes.row[points]] = attributes.offset[points] + records.first_entry * records.data.shape[1]
+    places[attributes.row[points]] = _in_mft(records, attributes.offset[points])
     near = points[attributes.resident[points] & (attributes.content_bytes[points] >= _TAG_BYTES)]
     tags[attributes.row[near]] = _u32(records.data.reshape(-1), attributes.content_offset[near])
     return tags, places

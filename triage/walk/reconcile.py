@@ -20,6 +20,7 @@ from triage.volumes.mft_records import Mask
 from triage.volumes.ntfs import MFT_ENTRY, NtfsVolume
 from triage.volumes.plain_mft import plain_mft_blocks
 from triage.volumes.tsk import tsk_mft_blocks
+from triage.walk.attribute_lists import lost_attributes
 from triage.walk.mft import MftTable
 from triage.walk.streams import Streams
 
@@ -95,6 +96,7 @@ def _unsound_gaps(volume: NtfsVolume, table: MftTable, streams: Streams) -> Iter
         (odd & entries.in_use, "MFT record damaged: some of its attributes are lost (the others were examined)"),
         (lost_name, "MFT record of a file that has lost a name (its content was examined)"),
         (lost_content, "MFT record of a file that has lost its content"),
+        (lost_attributes(volume, table), "MFT record of a file of which parts stood in other records that are lost"),
     )
     for mask, detail in losses:
         yield from _listed(volume, GapKind.MFT_RECORD, mask, detail)
