@@ -307,6 +307,20 @@ def test_a_size_larger_than_the_run_list_is_a_gap(copy: Path, tmp_path: Path) ->
     assert (one.state, one.size_bytes) == (StreamState.PARTIAL, allocated + 1000)
 
 
+def test_a_chunk_that_decodes_to_too_few_bytes_is_told() -> None:
+    chunk = struct.pack("<H", 0xB004) + b"\0four"
+    stored = (chunk + struct.pack("<H", 0xB004) + b"\0next").ljust(9 * 512, b"\0")
+    content = Lznt1Content(
+        runs=[Run(0, 9), Run(HOLE, 7)],
+        cluster_bytes=512,
+        size_bytes=CHUNK_BYTES + 4,
+        initialized_bytes=CHUNK_BYTES + 4,
+    )
+    decoder = Lznt1Decoder(MemorySource(stored), content)
+    assert b"".join(decoder.blocks(100_000)) == bytes(CHUNK_BYTES) + b"next"
+    assert [(one.stream_offset, one.length_bytes) for one in decoder.bad_ranges] == [(0, CHUNK_BYTES)]
+
+
 def _reference(data: bytes) -> bytes | None:
     """Decode the tokens of a chunk as [MS-XCA] 2.5.1.4 writes it down; None where they make no sense."""
     content = bytearray()

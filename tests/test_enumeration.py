@@ -332,18 +332,22 @@ def test_a_lost_piece_of_a_run_list_is_a_gap_with_its_bytes(tmp_path: Path, lost
 
 @_needs_mount
 def test_a_piece_that_claims_to_lie_beyond_the_volume_costs_no_time(tmp_path: Path) -> None:
-    """Petabytes are missing between the pieces: they are told, not read as zeros."""
+    """By its size and by its second piece the file has petabytes: they are told, not read as zeros."""
     image = tmp_path / "volume.img"
     _fragmented(image)
-    _, (vcn, record), (after, _), *_ = _pieces(image, "in pieces.bin")
+    (_, first), (vcn, second), (after, _), *_ = _pieces(image, "in pieces.bin")
     mft = MftEditor(image)
-    changed = mft.record(record)
-    (data,) = [one for one in attributes(changed) if one.type == DATA]
-    struct.pack_into("<Q", changed, data.offset + 0x10, 1 << 46)
-    mft.put(record, changed)
-    case = examine_here(image, tmp_path / "case")
-    (gap,) = case.gaps(GapKind.RUN_LIST)
-    assert (gap.where.offset_bytes, gap.bytes) == (vcn * 4096, (after - vcn) * 4096)
+    for number, field, value in ((first, 0x30, 1 << 60), (second, 0x10, 1 << 46)):
+        record = mft.record(number)
+        (data,) = [one for one in attributes(record) if one.type == DATA]
+        struct.pack_into("<Q", record, data.offset + field, value)
+        mft.put(number, record)
+    with _opened(image) as (volume, table):
+        streams = Streams(volume, table, Paths(table))
+        *extents, last = streams.plan(streams.heads_of(_entry(image, "in pieces.bin"))[0]).extents
+    (lost,) = [extent for extent in extents if extent.volume_offset == MISSING]
+    assert (lost.stream_offset, lost.length_bytes) == (vcn * 4096, (after - vcn) * 4096)
+    assert (last.volume_offset, last.stream_offset + last.length_bytes) == (MISSING, 1 << 60)
 
 
 @pytest.fixture(scope="module")

@@ -220,7 +220,7 @@ def test_rescued_files_keep_their_times(lab_disk: LabDisk) -> None:
 
 
 def test_every_stream_of_a_user_has_its_outcome_on_the_odd_disk(lab_disk: LabDisk) -> None:
-    """Alternate streams become files of their own, hard links one file, other links none; what is not decoded is told to have failed."""
+    """Alternate streams become files of their own, hard links one, other links none; what is not decoded has failed."""
     disk = lab_disk(spec=DiskSpec(oddities=True))
     case = case_of(disk)
     truth = truth_by_name(disk)

@@ -126,6 +126,7 @@ _ELSEWHERE = {
     "migrated.txt": (0xC0000004, "content lies elsewhere: HSM"),
     "foreign.txt": (_FOREIGN, "content lies elsewhere: reparse tag 0x00004321"),
     "deduplicated.txt": (_DEDUP, "content lies in another form: deduplicated by Windows Server"),
+    "deduplicated, long.txt": (_DEDUP, "content lies in another form: deduplicated by Windows Server"),
 }
 
 
@@ -149,8 +150,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, (tag, _) in _ELSEWHERE.items():
             with (folder / name).open("wb") as file:
                 file.truncate(5000)
-            points[(folder / name).stat().st_ino] = buffer(tag, b"data")
-            os.setxattr(folder / name, "system.ntfs_reparse_data", _as_cloud(buffer(tag, b"data")))
+            points[(folder / name).stat().st_ino] = point = buffer(tag, b"data" * (600 if "long" in name else 1))
+            os.setxattr(folder / name, "system.ntfs_reparse_data", _as_cloud(point))
         (folder / "fetched.txt").write_bytes(b"kept on this disk" * 400)
         os.setxattr(folder / "fetched.txt", "system.ntfs_reparse_data", buffer(_CLOUD, b"data"))
     for entry, point in points.items():
