@@ -31,10 +31,12 @@ class RealImage(Struct, frozen=True, kw_only=True):
 
 
 class ExpectedStream(Struct, frozen=True):
-    """What a manifest says of one stream."""
+    """What a manifest says of one stream; `dissect` and `fsntfs` are "=" where those two read the same bytes."""
 
     size: int
     md5_tsk: str
+    dissect: str | list[int | str | None] | None = None
+    fsntfs: str | list[int | str | None] | None = None
 
 
 class _Summary(Struct, frozen=True):
@@ -42,10 +44,14 @@ class _Summary(Struct, frozen=True):
 
 
 class Expected(Struct, frozen=True):
-    """The manifest of one volume: its offset in the image, and by `/path` or `/path:stream` what every stream is."""
+    """The manifest of one volume: its offset in the image, and by `/path` or `/path:stream` what every stream is.
+
+    `deleted` are the names that The Sleuth Kit finds of deleted entries, in records or in what is left of an index.
+    """
 
     summary: _Summary
     manifest: dict[str, ExpectedStream]
+    deleted: list[tuple[str, str | None]]
 
 
 _CONTAINERS = "derived-containers/derived-containers.tar.xz"
@@ -54,7 +60,10 @@ IMAGES = (
     RealImage(path=_CONTAINERS, member="7-ntfs-undel-seg.E01", tags=("dftt7",)),
     RealImage(path=_CONTAINERS, member="dfvfs-ntfs-compressed.qcow2", tags=("dfvfs_ntfs",)),
     RealImage(path=_CONTAINERS, member="dfvfs-ntfs-monolithicFlat.vmdk", tags=("dfvfs_ntfs",)),
+    RealImage(path=_CONTAINERS, member="dfvfs-ntfs-monolithicSparse.vmdk", tags=("dfvfs_ntfs",)),
     RealImage(path=_CONTAINERS, member="dfvfs-ntfs-streamOptimized.vmdk", tags=("dfvfs_ntfs",)),
+    RealImage(path=_CONTAINERS, member="dfvfs-ntfs-twoGbMaxExtentFlat.vmdk", tags=("dfvfs_ntfs",)),
+    RealImage(path=_CONTAINERS, member="dfvfs-ntfs-twoGbMaxExtentSparse.vmdk", tags=("dfvfs_ntfs",)),
     RealImage(path="colinfinck-ntfs/testfs1.xz", tags=("testfs1",)),
     RealImage(path="dfir-orc/ntfs.7z", member="ntfs.vhd", tags=("orc",)),
     RealImage(path="dftt/7-undel-ntfs.zip", member="7-ntfs-undel.dd", tags=("dftt7",)),
@@ -74,6 +83,7 @@ IMAGES = (
     RealImage(path="msuhanov-dfir_ntfs/ntfs3_attrlist.raw.gz", tags=("ntfs3_attrlist",)),
     RealImage(path="msuhanov-dfir_ntfs/ntfs_index.raw.gz", tags=("ntfs_index",)),
     RealImage(path="msuhanov-dfir_ntfs/vss_1_vol.tar.gz", member="vss_1_vol.raw", tags=("vss1",)),
+    RealImage(path="msuhanov-dfir_ntfs/vss_2_stor.tar.gz", member="vss_2_stor.raw", tags=()),
     RealImage(path="msuhanov-dfir_ntfs/vss_2003.tgz", member="vss_2003.raw", tags=("vss2003",)),
     RealImage(path="msuhanov-dfir_ntfs/vss_3_volstor.tar.gz", member="vss_3_volstor.raw", tags=("vss3",)),
     RealImage(path="plaso/multi_partition_image.vmdk.xz", tags=("mp1", "mp2"), plain=True),
@@ -83,7 +93,26 @@ IMAGES = (
     RealImage(path="velociraptor/test.ntfs.dd.E01", tags=("velo_testntfs",)),
     RealImage(path="velociraptor/test.vhdx.zip", member="test.vhdx", tags=("velovhdx",)),
 )
-"""Left out are images that qemu-img does not open: differencing disks, and one whose log has to be replayed."""
+"""Every image that has to be tried."""
+
+_DIFFERENCING = "a differencing disk: qemu-img does not join it to its parent"
+_BITLOCKER = "encrypted by BitLocker"
+_NO_VOLUME = "no volume, but a piece of one"
+NOT_TRIED_TAGS = {"vhddiff": _DIFFERENCING, "vhdxdiff": _DIFFERENCING}
+"""Volumes that have a manifest and are in no image of the table, and why."""
+NOT_TRIED_PATHS = {
+    "dfvfs/ntfs-differential.vhd.xz": _DIFFERENCING,
+    "dfvfs/ntfs-differential.vhdx.xz": _DIFFERENCING,
+    "cryptsetup-bitlk/bitlk-images-main.tar.xz": _BITLOCKER,
+    "dissect.fve/": _BITLOCKER,
+    "discutils/vhdx-log-replay.vhdx.gz": "its log has to be replayed, and what is inside is of Linux",
+    "dissect.ntfs/boot_2m.bin.gz": _NO_VOLUME,
+    "dissect.ntfs/mft.bin.gz": _NO_VOLUME,
+    "go-ntfs/sample.bin": _NO_VOLUME,
+    "msuhanov-dfir_ntfs/usnjrnlj.bin": _NO_VOLUME,
+    "plaso/UsnJrnl.raw": _NO_VOLUME,
+}
+"""Images of the index that are not in the table, a folder with its slash, and why."""
 
 
 def expected(tag: str) -> Expected:

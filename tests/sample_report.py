@@ -21,6 +21,7 @@ from triage.model.report import (
     RescueSummary,
     StreamDigest,
     Tool,
+    Witness,
 )
 from triage.model.rescue import RescueOutcome
 from triage.model.verdict import Outcome, Stage, Verdict
@@ -140,7 +141,8 @@ def sample_report(
             reconciliation=(
                 Reconciliation(
                     volume="v2", base_records=110_236, extension_records=52, unreadable_records=0,
-                    bitmap_bits=110_288, streams=98_451, data_attributes=98_452, deleted_entries=412, orphans=2,
+                    bitmap_bits=110_288, streams=98_451, data_attributes=98_452,
+                    counted_by=Witness.SLEUTH_KIT, deleted_entries=412, orphans=2,
                 ),
             ),
         ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from tests.lab.odd import MANY_FOLDER
 from tests.lab.tables import Layout
 from tests.loops import run, sparse
 from tests.memory_source import MemorySource
-from tests.mft_editor import DATA, FILE_NAME, SEQUENCE, MftEditor, attributes, with_fixups
+from tests.mft_editor import ATTRIBUTE_LIST, DATA, FILE_NAME, SEQUENCE, MftEditor, attributes, with_fixups
 from tests.needs import needs_device, needs_root, needs_tool
 from triage.evidence.open import open_evidence
 from triage.model.errors import VolumeError
@@ -32,6 +33,8 @@ from triage.model.verdict import Stage
 from triage.volumes.extents import MISSING
 from triage.volumes.mft_records import file_name_times, parse_records
 from triage.volumes.ntfs import MFT_ENTRY, NtfsVolume
+from triage.volumes.plain_mft import plain_mft_blocks
+from triage.volumes.tsk import tsk_mft_blocks
 from triage.walk.mft import MftTable, read_mft
 from triage.walk.paths import ORPHAN_ROOT, ROOT_ENTRY, Paths
 from triage.walk.reader import StreamReader
@@ -39,6 +42,7 @@ from triage.walk.streams import Streams
 
 _MIB = 1 << 20
 _MANY = 20_000
+_FRAGMENTS = 2400
 _MANY_SPEC = DiskSpec(stage=Stage.NONE, layout=Layout.BARE, volume_bytes=64 * _MIB, many_files=_MANY)
 _ODD_SPEC = DiskSpec(oddities=True, layout=Layout.BARE)
 _PARENT = 0x18  # of a resident $FILE_NAME whose name is that of the attribute's own, behind its header
@@ -235,6 +239,7 @@ def test_a_fragmented_mft_is_read_to_its_end(tmp_path: Path) -> None:
     with _opened(image) as (volume, table):
         assert len(volume.mft_extents) > 100
         assert (table.entries.base_entry == MFT_ENTRY).sum() > 1
+        assert b"".join(plain_mft_blocks(volume.source)) == b"".join(tsk_mft_blocks(volume.source))
     case = examine_here(image, tmp_path / "case")
     assert case.report.gaps == ()
     read = case.digests()
@@ -248,97 +253,101 @@ def test_a_fragmented_mft_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 def _fragmented(image: Path) -> bytes:
-    """Make a volume with nothing free but small holes, and write a file into them; return its content."""
-    _make_volume(image, 24 * _MIB, "-c", "512")
-    content = b"".join(hashlib.sha256(number.to_bytes(4, "little")).digest() for number in range(80_000))
+    """Write eight files on a new volume, a cluster of each in turn, and give one many names; return its content."""
+    _make_volume(image, 128 * _MIB, "-c", "4096")
+    content = b"".join(hashlib.sha256(number.to_bytes(4, "little")).digest() for number in range(128 * _FRAGMENTS))
     with mount_for_writing(image) as folder:
-        for number in range(8000):
-            (folder / f"fill{number}").write_bytes(b"f" * 1000)
-        free = os.statvfs(folder)
-        (folder / "rest").write_bytes(b"r" * (free.f_bavail * free.f_frsize - 300_000))
-        for number in range(0, 8000, 2):
-            (folder / f"fill{number}").unlink()
-        (folder / "in pieces.bin").write_bytes(content)
+        with ExitStack() as stack:
+            names = ("in pieces.bin", *(f"between-{number}.bin" for number in range(7)))
+            first, *others = (stack.enter_context(io.FileIO(folder / name, "w")) for name in names)
+            for start in range(0, len(content), 4096):
+                first.write(content[start : start + 4096])
+                for other in others:
+                    other.write(bytes(4095) + b"b")
+        for number in range(40):
+            (folder / f"{number} {'links ' * 30}").hardlink_to(folder / "in pieces.bin")
     return content
 
 
 @_needs_mount
-def test_a_file_in_hundreds_of_pieces_is_read_whole(tmp_path: Path) -> None:
-    """Its run list goes on in extension records."""
+def test_a_file_in_thousands_of_pieces_is_read_whole(tmp_path: Path) -> None:
+    """Its run list goes on in extension records, and the list of these stands outside the MFT."""
     image = tmp_path / "volume.img"
     content = _fragmented(image)
+    entry = _entry(image, "in pieces.bin")
     with _opened(image) as (volume, table):
         streams = Streams(volume, table, Paths(table))
-        (pieces,) = [plan.extents for plan in streams.plans(streams.heads) if plan.subject.path == "in pieces.bin"]
-        assert len(pieces) > 400
-        assert (~table.streams.head).sum() > 1
+        (pieces,) = [plan.extents for plan in streams.plans(streams.heads) if plan.subject.mft_entry == entry]
+        assert len(pieces) > 0.9 * _FRAGMENTS
+        assert (~table.streams.head).sum() > 5
+    (listed,) = [one for one in attributes(MftEditor(image).record(entry)) if one.type == ATTRIBUTE_LIST]
+    assert listed.non_resident
     case = examine_here(image, tmp_path / "case")
     assert case.report.gaps == ()
-    assert case.digests()["in pieces.bin", ""] == hashlib.sha256(content).hexdigest()
+    (read,) = [one.sha256 for one in case.streams if one.mft_entry == entry]
+    assert read == hashlib.sha256(content).hexdigest()
+    (one,) = case.report.coverage.reconciliation
+    assert (one.streams, one.bitmap_bits) == (one.data_attributes, one.base_records + one.extension_records)
+    assert one.extension_records > 10
 
 
-def _damage_continuation(image: Path) -> tuple[int, int]:
-    """Zero the last extension record of a file's `$DATA`; return the file's entry and the first VCN that is lost."""
-    mft = MftEditor(image)
+def _pieces(image: Path, name: str) -> list[tuple[int, int]]:
+    """Return the first VCN of each piece of a file's run list, and the MFT record in which it stands."""
+    mft, entry = MftEditor(image), _entry(image, name)
     with _opened(image) as (_, table):
-        rows = np.flatnonzero(~table.streams.head)
-        row = int(rows[np.argmax(table.streams.start_vcn[rows])])
-        owner, vcn = int(table.streams.owner[row]), int(table.streams.start_vcn[row])
-        extensions = np.flatnonzero((table.entries.base_entry == owner) & table.entries.in_use).tolist()
-    for entry in extensions:
-        for one in attributes(mft.record(entry)):
-            if one.type == DATA and one.non_resident and one.field(mft.record(entry), 0x10, "<Q") == vcn:
-                mft.write(mft.offset(entry), bytes(mft.record_bytes))
-                return owner, vcn
-    raise ValueError("no continuation")
+        holding = np.flatnonzero((table.entries.base_entry == entry) & table.entries.in_use).tolist()
+    records = {number: mft.record(number) for number in holding}
+    return sorted(
+        (one.field(record, 0x10, "<Q"), number)
+        for number, record in records.items()
+        for one in attributes(record)
+        if one.type == DATA and one.non_resident
+    )
 
 
 @_needs_mount
-def test_a_lost_piece_of_a_run_list_is_a_gap_with_its_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", [1, -1], ids=["middle", "last"])
+def test_a_lost_piece_of_a_run_list_is_a_gap_with_its_bytes(tmp_path: Path, lost: int) -> None:
+    """What stands in the pieces before and behind it is read."""
     image = tmp_path / "volume.img"
-    content = _fragmented(image)
-    owner, vcn = _damage_continuation(image)
+    content = bytearray(_fragmented(image))
+    pieces = _pieces(image, "in pieces.bin")
+    assert len(pieces) > 5
+    mft, (vcn, record) = MftEditor(image), pieces[lost]
+    end = len(content) if lost < 0 else pieces[lost + 1][0] * 4096
+    mft.write(mft.offset(record), bytes(mft.record_bytes))
     case = examine_here(image, tmp_path / "case")
     (gap,) = case.gaps(GapKind.RUN_LIST)
-    assert (gap.where.mft_entry, gap.where.offset_bytes) == (owner, vcn * 512)
-    assert gap.bytes == len(content) - vcn * 512
-    assert case.gaps(GapKind.MFT_RECORD) != []
-
-
-_GEOMETRIES = (
-    ("-s", "512", "-c", "512"),
-    ("-s", "512", "-c", "1024"),
-    ("-s", "512", "-c", "8192"),
-    ("-s", "512", "-c", "65536"),
-    ("-s", "1024", "-c", "1024"),
-    ("-s", "4096", "-c", "4096"),
-    ("-s", "4096", "-c", "65536"),
-    ("-s", "512", "-c", "262144"),
-    ("-s", "512", "-c", "2097152"),
-)
+    assert "in pieces.bin" in (gap.where.path, *gap.where.other_paths)
+    assert (gap.where.offset_bytes, gap.bytes) == (vcn * 4096, end - vcn * 4096)
+    assert record in {gap.where.mft_entry for gap in case.gaps(GapKind.MFT_RECORD)}
+    with _opened(image) as (volume, table):
+        streams, reader = Streams(volume, table, Paths(table)), StreamReader()
+        plan = streams.plan(streams.heads_of(_entry(image, "in pieces.bin"))[0])
+        read = b"".join(bytes(window.view[window.fresh :]) for window in reader.windows(volume, plan))
+    content[vcn * 4096 : end] = bytes(end - vcn * 4096)
+    assert read == content[: len(read)]
+    assert len(read) == (vcn * 4096 if lost < 0 else len(content))
 
 
 @_needs_mount
-@pytest.mark.parametrize("options", _GEOMETRIES, ids=lambda options: f"{options[1]}-{options[3]}")
-def test_every_geometry_is_read(tmp_path: Path, options: tuple[str, ...]) -> None:
-    sector_bytes, cluster_bytes = int(options[1]), int(options[3])
-    image = _make_volume(tmp_path / "volume.img", max(24 * _MIB, 80 * cluster_bytes), *options)
-    made: dict[tuple[str, str], str] = {}
-    with mount_for_writing(image) as folder:
-        (folder / "文件夹").mkdir()
-        for number, size in enumerate((0, 1, 300, 700, 4096, 5000, 70_000, 300_000)):
-            content = bytes([number + 1]) * size
-            (folder / "文件夹" / f"{size}.bin").write_bytes(content)
-            (folder / "文件夹" / f"{size}.bin:another").write_bytes(content[::2])
-            made[f"文件夹/{size}.bin", ""] = hashlib.sha256(content).hexdigest()
-            made[f"文件夹/{size}.bin", "another"] = hashlib.sha256(content[::2]).hexdigest()
-    with _opened(image) as (volume, _):
-        geometry = volume.geometry
-    assert (geometry.sector_bytes, geometry.cluster_bytes) == (sector_bytes, cluster_bytes)
-    assert geometry.record_bytes == max(1024, sector_bytes)
-    case = examine_here(image, tmp_path / "case")
-    assert made.items() <= case.digests().items()
-    assert [gap for gap in case.report.gaps if gap.material] == []
+def test_a_piece_that_claims_to_lie_beyond_the_volume_costs_no_time(tmp_path: Path) -> None:
+    """By its size and by its second piece the file has petabytes: they are told, not read as zeros."""
+    image = tmp_path / "volume.img"
+    _fragmented(image)
+    (_, first), (vcn, second), (after, _), *_ = _pieces(image, "in pieces.bin")
+    mft = MftEditor(image)
+    for number, field, value in ((first, 0x30, 1 << 60), (second, 0x10, 1 << 46)):
+        record = mft.record(number)
+        (data,) = [one for one in attributes(record) if one.type == DATA]
+        struct.pack_into("<Q", record, data.offset + field, value)
+        mft.put(number, record)
+    with _opened(image) as (volume, table):
+        streams = Streams(volume, table, Paths(table))
+        *extents, last = streams.plan(streams.heads_of(_entry(image, "in pieces.bin"))[0]).extents
+    (lost,) = [extent for extent in extents if extent.volume_offset == MISSING]
+    assert (lost.stream_offset, lost.length_bytes) == (vcn * 4096, (after - vcn) * 4096)
+    assert (last.volume_offset, last.stream_offset + last.length_bytes) == (MISSING, 1 << 60)
 
 
 @pytest.fixture(scope="module")
@@ -455,7 +464,7 @@ def test_a_volume_of_hostile_records_is_enumerated_and_read(
     for entry in range(len(table.entries.in_use)):
         assert all(isinstance(path, str) for path in paths.of(entry))
     for plan in streams.plans(streams.heads):
-        if plan.subject.size_bytes > _MIB or plan.through_tsk:
+        if plan.subject.size_bytes > _MIB:
             continue
         seen = sum(len(window.view) - window.fresh for window in reader.windows(volume, plan))
         cut = plan.extents[-1] if plan.extents and plan.extents[-1].volume_offset == MISSING else None

@@ -19,7 +19,7 @@ from triage.model.entry import StreamForm, StreamState, Subject
 from triage.model.finding import Finding, FindingKind
 from triage.model.gap import Gap, GapKind
 from triage.model.ledger import VolumeLedger, gap_of
-from triage.model.report import Reconciliation
+from triage.model.report import Reconciliation, Witness
 from triage.model.verdict import Outcome, Stage
 from triage.pipeline.journal import EnumerationRecord, StreamRecord
 from triage.pipeline.ledger import Account

@@ -16,6 +16,7 @@ from msgspec import Struct
 from tests.cases import Case, entries_by_path, examine_here, run_case
 from tests.conftest import LabDisk
 from tests.lab.disk import BuiltDisk, DiskSpec
+from tests.lab.mounts import mount_for_writing, on_mount
 from tests.lab.tables import Layout
 from tests.mft_editor import DATA, FILE_NAME, FLAGS, STRIDE_BYTES, USED_BYTES, MftEditor, attributes, runs
 from triage.evidence.open import open_evidence
@@ -30,6 +31,7 @@ _DAMAGES_OF_A_KIND = 12
 _VOLUME_BYTES = 16 << 20
 _HEALTHY = DiskSpec(stage=Stage.NONE, layout=Layout.BARE, volume_bytes=_VOLUME_BYTES)
 _ODD = DiskSpec(stage=Stage.NONE, layout=Layout.BARE, volume_bytes=_VOLUME_BYTES, oddities=True)
+_MANY_STREAMS = "Users/alice/Documents/streams/many-streams.txt"
 _BITMAP = 0xB0
 _BASE = 0x20  # an extension record's reference to the record that it extends
 _MFT = ("$MFT", "")  # its own digest changes with every damage
@@ -268,12 +270,27 @@ def test_an_extension_record_of_no_file_is_a_gap(lab_disk: LabDisk, tmp_path: Pa
     assert case.exit_code is ExitCode.INCONCLUSIVE
 
 
-def test_a_freed_extension_record_is_neither_a_stream_nor_a_gap(lab_disk: LabDisk, tmp_path: Path) -> None:
-    """When an alternate stream is deleted its record is freed, but still names the file that it once extended."""
+def test_a_deleted_stream_is_neither_a_stream_nor_a_gap(lab_disk: LabDisk, tmp_path: Path) -> None:
+    """Its record is freed, but still names the file that it once extended."""
     disk = lab_disk(spec=_ODD)
     copy = Path(shutil.copy(disk.image, tmp_path / "volume.img"))
-    healthy = examine_here(disk.image, tmp_path / "healthy")
-    mft = MftEditor(copy)
+    healthy, mft = examine_here(disk.image, tmp_path / "healthy"), MftEditor(copy)
+    entry = _find_extension(mft)
+    (stream,) = attributes(mft.record(entry))
+    with mount_for_writing(copy) as folder:
+        os.unlink(on_mount(folder, _MANY_STREAMS, stream.name))
+    record = mft.record(entry)
+    assert (record[FLAGS] & 1, record[_BASE] != 0) == (0, True)
+    case = examine_here(copy, tmp_path / "case")
+    assert healthy.digests().keys() - case.digests().keys() == {(_MANY_STREAMS, stream.name)}
+    assert {gap.where for gap in case.report.gaps} == {gap.where for gap in healthy.report.gaps}
+
+
+def test_a_freed_record_that_its_file_still_lists_is_a_gap(lab_disk: LabDisk, tmp_path: Path) -> None:
+    """Record and bitmap agree that it is free: that a stream is lost shows in the file's attribute list alone."""
+    disk = lab_disk(spec=_ODD)
+    copy = Path(shutil.copy(disk.image, tmp_path / "volume.img"))
+    healthy, mft = examine_here(disk.image, tmp_path / "healthy"), MftEditor(copy)
     entry = _find_extension(mft)
     record = mft.record(entry)
     (stream,) = attributes(record)
@@ -282,9 +299,10 @@ def test_a_freed_extension_record_is_neither_a_stream_nor_a_gap(lab_disk: LabDis
     offset = _bitmap_offset(mft) + entry // 8
     mft.write(offset, bytes([mft.read(offset, 1)[0] & ~(1 << entry % 8)]))
     case = examine_here(copy, tmp_path / "case")
-    gone = {place for place in healthy.digests() if place not in case.digests()}
-    assert gone == {("Users/alice/Documents/streams/many-streams.txt", stream.name)}
-    assert {gap.where for gap in case.report.gaps} == {gap.where for gap in healthy.report.gaps}
+    assert healthy.digests().keys() - case.digests().keys() == {(_MANY_STREAMS, stream.name)}
+    (lost,) = {gap.where for gap in case.report.gaps} - {gap.where for gap in healthy.report.gaps}
+    assert lost.mft_entry == int.from_bytes(record[_BASE : _BASE + 6], "little")
+    assert case.exit_code is ExitCode.INCONCLUSIVE
     (reconciliation,) = case.report.coverage.reconciliation
     assert reconciliation.streams == reconciliation.data_attributes
 

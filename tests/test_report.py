@@ -76,7 +76,7 @@ def test_the_document_has_the_keys_of_the_contract() -> None:
     first = document["findings"][0]
     assert set(first) == FINDING_KEYS
     assert next(iter(first)) == "id"
-    assert set(first["where"]) == {"volume", "path", "stream", "mft_entry", "offset_bytes"}
+    assert set(first["where"]) == {"volume", "path", "other_paths", "stream", "mft_entry", "offset_bytes"}
     assert {"md5", "sha256"} <= set(first["digests"])
     assert document["findings"][3]["where"]["path"] == HOSTILE
     assert document["verdict"]["stage"] == 4

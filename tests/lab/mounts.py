@@ -32,6 +32,13 @@ def mount_system_files(volume: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def mount_with_posix_names(volume: Path) -> Iterator[Path]:
+    """Mount a volume so that a colon is one in a name; there are no streams to be had."""
+    with _ntfs_3g(volume, "streams_interface=none") as folder:
+        yield folder
+
+
+@contextmanager
 def mount_read_only(image: Path, offset_bytes: int) -> Iterator[Path]:
     """Mount the volume at `offset_bytes` of a disk image through a read-only loop device.
 

@@ -45,7 +45,8 @@ def ls(address: str, recursive: bool) -> ExitCode:
         for one in browser.folder(volume, place.path, recursive=recursive):
             kind = "d" if one.is_directory else "-"
             modified = (one.modified or "")[:19]
-            _say(f"{kind} {one.mft_entry:>9} {one.size_bytes:>14} {modified:19}  {one.path}")
+            leads_to = f"  -> {one.leads_to}" if one.leads_to else ""
+            _say(f"{kind} {one.mft_entry:>9} {one.size_bytes:>14} {modified:19}  {one.path}{leads_to}")
         _warn(browser.gaps)
     return ExitCode.OK
 

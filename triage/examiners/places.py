@@ -12,6 +12,7 @@ def where_is(subject: Subject, offset_bytes: int | None = None) -> Where:
     return Where(
         volume=subject.volume,
         path=subject.path,
+        other_paths=subject.other_paths,
         stream=subject.stream or None,
         mft_entry=subject.mft_entry,
         offset_bytes=offset_bytes,

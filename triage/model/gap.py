@@ -8,10 +8,14 @@ from msgspec import Struct
 
 
 class Where(Struct, frozen=True, kw_only=True):
-    """A place in the evidence; what does not apply is None. `path` is `/`-separated from the root, as on disk."""
+    """A place in the evidence; what does not apply is None. `path` is `/`-separated from the root, as on disk.
+
+    `other_paths` are the further hard links of the same file.
+    """
 
     volume: str | None = None
     path: str | None = None
+    other_paths: tuple[str, ...] = ()
     stream: str | None = None
     mft_entry: int | None = None
     offset_bytes: int | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from msgspec import Struct
 
 from triage.model.change import JournalSummary
@@ -47,11 +49,19 @@ class CaseInfo(Struct, frozen=True, kw_only=True):
     isolation: tuple[Isolation, ...] = ()
 
 
+class Witness(StrEnum):
+    """Who read `$MFT` for the second count of the streams."""
+
+    SLEUTH_KIT = "sleuth-kit"
+    PLAIN_SCAN = "plain-scan"
+
+
 class Reconciliation(Struct, frozen=True, kw_only=True):
     """The two equations of one volume's enumeration.
 
     Records: `base_records` + `extension_records` + `unreadable_records` against `bitmap_bits` set in $MFT:$BITMAP.
     Streams: `streams` (allocated entries, as enumerated) against `data_attributes` counted by an independent raw scan.
+    `counted_by` read `$MFT` for that: where The Sleuth Kit does not open the volume, our own plain scan does.
     """
 
     volume: str
@@ -61,6 +71,7 @@ class Reconciliation(Struct, frozen=True, kw_only=True):
     bitmap_bits: int | None
     streams: int
     data_attributes: int | None
+    counted_by: Witness | None
     deleted_entries: int
     orphans: int
 

@@ -26,10 +26,12 @@ class RescuedFile(Struct, frozen=True, kw_only=True):
     RESCUED: durable, re-read and equal. DOUBTFUL: the same, but the content does not look like its type.
     RECOVERABLE: the same, a prepared large file (`.WNCYR`) whose content can be restored without a key.
     ENCRYPTED and QUARANTINED: not copied. INCOMPLETE: copied in part (unreadable ranges are zeros). FAILED: not saved.
+    `other_paths` are the file's further hard links.
     """
 
     volume: str
     path: str
+    other_paths: tuple[str, ...] = ()
     mft_entry: int
     outcome: RescueOutcome
     size_bytes: int

@@ -122,11 +122,9 @@ class Agenda:
         rows = survey.table.streams
         tiers = np.full(len(heads), UNSELECTED_TIER, np.int64)
         if self._rescue:
-            for number in np.flatnonzero(rows.owner[heads] >= FIRST_USER_ENTRY).tolist():
-                head = int(heads[number])
-                tier = select(survey.streams.path(head), survey.streams.name(head), int(rows.size_bytes[head]))
-                if tier is not None:
-                    tiers[number] = tier
+            considered = (rows.owner[heads] >= FIRST_USER_ENTRY) & ~survey.streams.are_links(heads)
+            for number in np.flatnonzero(considered).tolist():
+                tiers[number] = _tier(survey, int(heads[number]))
         for tier in np.unique(tiers).tolist():
             self._chunks.append(self._chunk(tier, survey, heads[tiers == tier]))
         self.selected += int((tiers != UNSELECTED_TIER).sum())
@@ -220,6 +218,14 @@ class Agenda:
             if extent.volume_offset >= 0:
                 start = info.offset_bytes + extent.volume_offset
                 source.prefetch(start, min(extent.length_bytes, self._ahead_bytes))
+
+
+def _tier(survey: Survey, head: int) -> int:
+    """Return the tier of a stream: of the names of a file with several the one that is saved first decides."""
+    rows = survey.table.streams
+    name, size_bytes = survey.streams.name(head), rows.size_bytes.item(head)
+    tiers = (select(path, name, size_bytes) for path in survey.paths.of(rows.owner.item(head)))
+    return min((tier for tier in tiers if tier is not None), default=UNSELECTED_TIER)
 
 
 def _rows(tokens: Set[Token], survey: Survey) -> list[int]:

@@ -271,7 +271,7 @@ def _not_rescued(gathered: Gathered) -> list[Gap]:
         Gap(
             kind=GapKind.NOT_RESCUED,
             detail=f"{_UNSAVED[file.outcome]}: {file.detail}" if file.detail else _UNSAVED[file.outcome],
-            where=Where(volume=file.volume, path=file.path, mft_entry=file.mft_entry),
+            where=Where(volume=file.volume, path=file.path, other_paths=file.other_paths, mft_entry=file.mft_entry),
             bytes=file.size_bytes,
         )
         for file in gathered.rescued.values()

@@ -24,6 +24,7 @@ from triage.model.text import _
 from triage.model.volume import VolumeInfo
 from triage.pipeline.discover import FoundVolume, discover
 from triage.volumes.ntfs import NtfsVolume
+from triage.walk.links import reparse_point
 from triage.walk.mft import read_mft
 from triage.walk.paths import Paths
 from triage.walk.reader import StreamReader
@@ -41,13 +42,14 @@ class Address(Struct, frozen=True, kw_only=True):
 
 
 class Listed(Struct, frozen=True, kw_only=True):
-    """One line of a folder: an entry, or one of its named streams."""
+    """One line of a folder: an entry, or one of its named streams. `leads_to` is the target of a link."""
 
     path: str
     mft_entry: int
     is_directory: bool
     size_bytes: int
     modified: str | None
+    leads_to: str = ""
 
 
 def parse_address(text: str) -> Address:
@@ -181,12 +183,14 @@ class _Opened:
         sizes = {self.streams.name(head): int(rows.size_bytes[head]) for head in self.streams.heads_of(entry)}
         is_directory = bool(self.table.entries.directory[entry])
         modified = filetime_to_iso(self.table.entries.times(entry).modified)
+        point = reparse_point(self.streams.volume, self.table, entry)
         yield Listed(
             path=path,
             mft_entry=entry,
             is_directory=is_directory,
             size_bytes=sizes.pop("", 0),
             modified=modified,
+            leads_to="" if point is None else point.target,
         )
         for stream, size_bytes in sizes.items():
             yield Listed(

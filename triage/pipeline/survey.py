@@ -21,6 +21,7 @@ from triage.pipeline.registry import RegistrySurvey
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.attribute_lists import check_lists
 from triage.walk.clusters import cross_links
+from triage.walk.links import gaps_of_links
 from triage.walk.mft import MftTable, read_mft
 from triage.walk.paths import Paths
 from triage.walk.reconcile import reconcile
@@ -97,6 +98,7 @@ class Surveyor:
         paths = Paths(table)
         streams = Streams(ntfs, table, paths)
         self._note_gaps(table.gaps)
+        self._note_gaps(gaps_of_links(ntfs, table, paths))
         windows = None
         if on_hives is not None:
             on_hives()

@@ -11,7 +11,7 @@ from triage.model.entry import StreamState
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap, Where
 from triage.model.ledger import gap_of
-from triage.model.report import Coverage, Reconciliation, Report
+from triage.model.report import Coverage, Reconciliation, Report, Witness
 
 ROWS_SHOWN = 200
 _WEIGHT = {Severity.HIGH: 0, Severity.MEDIUM: 1, Severity.LOW: 2}
@@ -47,13 +47,15 @@ class GapGroup(Struct, frozen=True, kw_only=True):
 class Equation(Struct, frozen=True, kw_only=True):
     """One reconciliation: `parts` add up to `total`, which must equal the independent count `counted`.
 
-    `difference` is None where the independent count could not be taken.
+    `difference` is None where the independent count could not be taken; `counted_by` is who read `$MFT` for that of
+    the streams.
     """
 
     volume: str
     of_records: bool
     parts: tuple[int, ...]
     counted: int | None
+    counted_by: Witness | None = None
 
     @property
     def total(self) -> int:
@@ -110,7 +112,15 @@ def equations(reconciliation: Iterable[Reconciliation]) -> tuple[Equation, ...]:
     for one in reconciliation:
         records = (one.base_records, one.extension_records, one.unreadable_records)
         found.append(Equation(volume=one.volume, of_records=True, parts=records, counted=one.bitmap_bits))
-        found.append(Equation(volume=one.volume, of_records=False, parts=(one.streams,), counted=one.data_attributes))
+        found.append(
+            Equation(
+                volume=one.volume,
+                of_records=False,
+                parts=(one.streams,),
+                counted=one.data_attributes,
+                counted_by=one.counted_by,
+            )
+        )
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from triage.model.entry import StreamState
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
 from triage.model.isolation import Attempt, Isolation
+from triage.model.report import Witness
 from triage.model.rescue import RescueOutcome
 from triage.model.text import N_, _
 from triage.model.verdict import Outcome
@@ -151,6 +152,10 @@ HIBERNATION_FILES: Mapping[str, str] = {
     HibernationFile.RESUMED: N_("was read back at a start, its content is still there: keep it"),
     HibernationFile.CLEARED: N_("its head is zeros, older content may lie behind: keep it"),
     HibernationFile.UNKNOWN: N_("of an unknown form: keep it"),
+}
+WITNESSES: Mapping[str, str] = {
+    Witness.SLEUTH_KIT: N_("through The Sleuth Kit"),
+    Witness.PLAIN_SCAN: N_("by a plain scan: The Sleuth Kit does not open this volume"),
 }
 RESCUE_OUTCOMES: Mapping[str, str] = {
     RescueOutcome.RESCUED: N_("Rescued: copied, read back and compared"),

@@ -48,6 +48,7 @@ class MappedName(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return RescuedFile(
             volume=self.volume,
             path=shown_path(self.path, self.stream),
+            other_paths=self.other_paths,
             mft_entry=self.mft_entry,
             outcome=self.outcome,
             size_bytes=self.size_bytes,

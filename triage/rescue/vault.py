@@ -120,6 +120,7 @@ class Vault:
             RescuedFile(
                 volume=subject.volume,
                 path=shown_path(subject.path, subject.stream),
+                other_paths=subject.other_paths,
                 mft_entry=subject.mft_entry,
                 outcome=outcome,
                 size_bytes=subject.size_bytes,

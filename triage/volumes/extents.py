@@ -11,10 +11,12 @@ from typing import NamedTuple
 from triage.evidence.salvage import BEYOND_END, Salvage, never
 from triage.model.gap import GapKind
 from triage.model.source import ByteSource
-from triage.volumes.runs import HOLE, Run
+from triage.volumes.runs import HOLE, LOST, Run
 
 MISSING = -2
 RUN_LIST_ENDS = "the run list ends before the stream does"
+RUN_LIST_BROKEN = "a piece of the run list is missing"
+_UNPLACED = {HOLE: HOLE, LOST: MISSING}
 _ZEROS = bytes(1 << 20)
 
 
@@ -43,7 +45,7 @@ def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, in
 
     So a size that was damaged to something absurd does not become terabytes of zeros.
     """
-    if len(runs) == 1 and runs[0].cluster != HOLE and initialized_bytes >= size_bytes:  # nearly every file
+    if len(runs) == 1 and runs[0].cluster >= 0 and initialized_bytes >= size_bytes:  # nearly every file
         cluster, clusters = runs[0]
         if clusters * cluster_bytes >= size_bytes:
             return [Extent(0, size_bytes, cluster * cluster_bytes)]
@@ -54,7 +56,7 @@ def extents_of_runs(runs: Sequence[Run], cluster_bytes: int, size_bytes: int, in
         if position >= data_end:
             break
         length = min(clusters * cluster_bytes, data_end - position)
-        extents.append(Extent(position, length, HOLE if cluster == HOLE else cluster * cluster_bytes))
+        extents.append(Extent(position, length, _UNPLACED.get(cluster, cluster * cluster_bytes)))
         position += length
     covered = min(sum(run.clusters for run in runs) * cluster_bytes, size_bytes)
     if position < covered:
@@ -112,7 +114,7 @@ class ExtentReader:
                 _zero(part)
             elif volume_offset == MISSING:
                 _zero(part)
-                self._add_bad(start + skip, take, RUN_LIST_ENDS, GapKind.RUN_LIST)
+                self._add_bad(start + skip, take, RUN_LIST_BROKEN, GapKind.RUN_LIST)
             else:
                 self._read_range(start + skip, volume_offset + skip, part)
             filled += take

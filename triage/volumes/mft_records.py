@@ -80,11 +80,13 @@ class Records:
 class Attributes:
     """Columns of one block: one row an attribute, ordered by record. `row` points into the block's records.
 
-    Byte offsets are into the block's flattened data. For resident attributes `content_offset`/`content_bytes` tell the
-    value's place; for non-resident ones they tell the mapping pairs', and the VCN and size columns are set.
+    Byte offsets are into the block's flattened data; `offset` is the header's. For resident attributes
+    `content_offset`/`content_bytes` tell the value's place; for non-resident ones they tell the mapping pairs', and the
+    VCN and size columns are set.
     """
 
     row: I64
+    offset: I64
     type: U32
     id: U16
     flags: U16
@@ -270,6 +272,7 @@ def _read_headers(words: U32, rows: I64, byte: I64, base: I64, kind: U32, length
     size = np.where(nonresident, wide_u64(12), words[base + 4].astype(np.uint64))
     found = Attributes(
         row=rows,
+        offset=byte,
         type=kind,
         id=(fourth >> 16).astype(np.uint16),
         flags=(fourth & 0xFFFF).astype(np.uint16),

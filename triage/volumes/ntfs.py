@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 
@@ -22,15 +23,18 @@ from triage.volumes.mft_records import (
 )
 from triage.volumes.mirror import Mirror
 from triage.volumes.runs import HOLE, Run, count_clusters, decode_runs
-from triage.volumes.tsk import TskVolume
 
 MFT_ENTRY = 0
 VOLUME_ENTRY = 3
 BLOCK_RECORDS_BYTES = 4 << 20
+_RESIDENT_VALUE = struct.Struct("<IH")
+_NONRESIDENT_VALUE = struct.Struct("<H14xQQ")
 
 
 class NtfsVolume:
     """Geometry and `$MFT` of one volume. `gaps` tells what had to be worked around to open it.
+
+    `mended_source` shows what was used in the place of a damaged boot sector or first records.
 
     Opening tries the first sector, then the backup boot sector in the volume's last; the first record of `$MFT`, then
     its copy in `$MFTMirr`. `VolumeError` when neither pair serves.
@@ -51,7 +55,7 @@ class NtfsVolume:
             extent = self._mft_extents_from(entry * record_bytes)[0]
             if extent.volume_offset >= 0:
                 replaced[extent.volume_offset + entry * record_bytes - extent.stream_offset] = record
-        self.tsk = TskVolume(OverlaySource(source, replaced) if replaced else source)
+        self.mended_source = OverlaySource(source, replaced) if replaced else source
 
     @property
     def record_count(self) -> int:
@@ -121,6 +125,30 @@ class NtfsVolume:
         entry, offset = divmod(mft_offset, self.geometry.record_bytes)
         record = self._read_fixed_record(entry)
         return None if record is None else bytes(record[offset : offset + length_bytes])
+
+    def read_value(self, mft_offset: int, most_bytes: int) -> bytes | None:
+        """Return an attribute's value, or so much of it, by the place of its header in `$MFT`, resident or not.
+
+        None when it is unreadable now. The header was found sound by the enumeration.
+        """
+        entry, start = divmod(mft_offset, self.geometry.record_bytes)
+        record = self._read_fixed_record(entry)
+        if record is None:
+            return None
+        if record[start + 8] == 0:
+            length, offset = _RESIDENT_VALUE.unpack_from(record, start + 16)
+            return bytes(record[start + offset : start + offset + min(length, most_bytes)])
+        end = start + int.from_bytes(record[start + 4 : start + 8], "little")
+        pairs, size, initialized = _NONRESIDENT_VALUE.unpack_from(record, start + 32)
+        try:
+            runs = decode_runs(bytes(record[start + pairs : end]))
+        except ParseError:
+            return None
+        value = bytearray(min(size, most_bytes))
+        extents = extents_of_runs(runs, self.geometry.cluster_bytes, size, initialized)
+        reader = ExtentReader(self.source, extents, thorough=True)
+        reader.read_into(0, memoryview(value))
+        return None if reader.bad_ranges else bytes(value)
 
     def file_name_times(self, entry: int) -> FileTimes | None:
         """Return the times in an entry's `$FILE_NAME`, which are not kept for all entries; None where it has none."""

@@ -5,15 +5,20 @@ Source: "NTFS Documentation" of the Linux-NTFS project, concept "Data Runs" (map
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from triage.model.errors import ParseError
 
 HOLE = -1
+LOST = -2
 
 
 class Run(NamedTuple):
-    """A stretch of clusters: first cluster on the volume (`HOLE` for a sparse one) and how many."""
+    """A stretch of clusters: first cluster on the volume and how many.
+
+    `HOLE` in its place: a sparse one. `LOST`: the piece of the run list that names it is missing.
+    """
 
     cluster: int
     clusters: int
@@ -51,6 +56,6 @@ def decode_runs(mapping_pairs: bytes) -> list[Run]:
     raise ParseError("run list without its end mark", offset_bytes=end)
 
 
-def count_clusters(runs: list[Run]) -> int:
+def count_clusters(runs: Sequence[Run]) -> int:
     """Return how many clusters the runs cover, holes included."""
     return sum(run.clusters for run in runs)

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from triage.model.errors import ParseError, VolumeError
 from triage.model.gap import GapKind
-from triage.volumes.extents import BadRange
+from triage.volumes.decoder import StreamDecoder
 from triage.volumes.lzx import decompress_lzx
 from triage.volumes.xpress import decompress_xpress
 
@@ -25,7 +25,6 @@ _PROVIDER_WIM, _PROVIDER_FILE = 1, 2
 _VERSION = 1
 _LARGEST_SIZE_OF_SHORT_ENTRIES = 0xFFFFFFFF
 _TABLE_PIECE_ENTRIES = 4096
-_MOST_BAD_RANGES = 256
 
 #: Returns so many bytes of the compressed stream from an offset on, never before that of the last call; `OSError`
 #: where they are not all readable.
@@ -63,8 +62,8 @@ def wof_format(reparse_point: bytes) -> WofFormat:
     return _FORMATS[algorithm]
 
 
-class WofDecoder:
-    """Decodes a compressed stream from its start to its end; what cannot be decoded is zeros and a range."""
+class WofDecoder(StreamDecoder):
+    """Decodes a compressed stream chunk by chunk: one that is damaged costs no other."""
 
     def __init__(
         self,
@@ -76,6 +75,7 @@ class WofDecoder:
         read_chunk: ReadAt,
     ) -> None:
         """`VolumeError` where the compressed stream is shorter than its table: a damaged size ends here."""
+        super().__init__()
         self._form = form
         self._size_bytes = size_bytes
         self._chunks = -(-size_bytes // form.chunk_bytes)
@@ -87,20 +87,8 @@ class WofDecoder:
         self._read_table = read_table
         self._read_chunk = read_chunk
         self._data_end = 0
-        self.bad_ranges: list[BadRange] = []
 
-    def blocks(self, block_bytes: int) -> Iterator[bytes]:
-        """Yield the content in blocks of so many bytes; the last one may be shorter."""
-        pending = bytearray()
-        for content in self._contents():
-            pending += content
-            while len(pending) >= block_bytes:
-                yield bytes(pending[:block_bytes])
-                del pending[:block_bytes]
-        if pending:
-            yield bytes(pending)
-
-    def _contents(self) -> Iterator[bytes]:
+    def contents(self) -> Iterator[bytes]:
         """Yield what each chunk decodes to."""
         start: int | None = 0
         position = 0
@@ -110,10 +98,10 @@ class WofDecoder:
                 content = self._content(start, end, length)
             except ParseError as error:
                 reason = f"{self._form.name} (CompactOS) not decoded: {error.what}"
-                self._add_bad(position, length, GapKind.NOT_DECODABLE, reason)
+                self.add_bad(position, length, GapKind.NOT_DECODABLE, reason)
                 content = bytes(length)
             except OSError as error:
-                self._add_bad(position, length, GapKind.READ_ERROR, str(error))
+                self.add_bad(position, length, GapKind.READ_ERROR, str(error))
                 content = bytes(length)
             yield content
             start, position = end, position + length
@@ -140,13 +128,3 @@ class WofDecoder:
             else:
                 yield from struct.unpack(f"<{count}{self._entry}", piece)
         yield self._data_bytes
-
-    def _add_bad(self, position: int, length: int, kind: GapKind, reason: str) -> None:
-        """Note a range, together with the one before where they touch; of too many the last ones become one."""
-        if self.bad_ranges:
-            last = self.bad_ranges[-1]
-            touches = last.stream_offset + last.length_bytes == position and (last.kind, last.reason) == (kind, reason)
-            if touches or len(self.bad_ranges) == _MOST_BAD_RANGES:
-                self.bad_ranges[-1] = last._replace(length_bytes=position + length - last.stream_offset)
-                return
-        self.bad_ranges.append(BadRange(position, length, reason, kind))

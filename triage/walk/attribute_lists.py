@@ -11,12 +11,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from triage.model.errors import ParseError
 from triage.model.gap import Gap, GapKind, Where
-from triage.volumes.extents import ExtentReader, extents_of_runs
 from triage.volumes.ntfs import NtfsVolume
-from triage.volumes.runs import decode_runs
-from triage.walk.mft import AttributeList, MftTable
+from triage.walk.mft import MftTable
 
 _LISTED = 64
 _ENTRY = struct.Struct("<IHBBQQ")
@@ -27,22 +24,23 @@ _LONGEST_LIST_BYTES = 256 << 10  # what Windows makes at most
 def check_lists(volume: NtfsVolume, table: MftTable) -> Iterator[Gap]:
     """Yield a gap for each entry whose list is damaged or names records that are not its own."""
     told = 0
-    for one in table.lists:
-        detail = _fault(volume, table, one)
+    base = table.base
+    for owner, offset in zip(table.list_owners.tolist(), table.list_offsets.tolist(), strict=True):
+        detail = _fault(volume, table, owner, offset) if owner < len(base) and base[owner] else None
         if detail is None:
             continue
         told += 1
         if told <= _LISTED:
-            where = Where(volume=volume.id, mft_entry=one.entry)
+            where = Where(volume=volume.id, mft_entry=owner)
             yield Gap(kind=GapKind.MFT_RECORD, detail=f"$ATTRIBUTE_LIST {detail}", where=where)
     if told > _LISTED:
         detail = f"$ATTRIBUTE_LIST of {told - _LISTED} further records does not fit what is there"
         yield Gap(kind=GapKind.MFT_RECORD, detail=detail, where=Where(volume=volume.id, path="$MFT", mft_entry=0))
 
 
-def _fault(volume: NtfsVolume, table: MftTable, one: AttributeList) -> str | None:
-    """Say what is wrong with a list, None where nothing is."""
-    content = _content(volume, one)
+def _fault(volume: NtfsVolume, table: MftTable, owner: int, offset: int) -> str | None:
+    """Say what is wrong with an entry's list, whose header is at `offset` of `$MFT`; None where nothing is."""
+    content = volume.read_value(offset, _LONGEST_LIST_BYTES)
     if content is None:
         return "is unreadable: its other records cannot be checked"
     foreign = []
@@ -51,7 +49,7 @@ def _fault(volume: NtfsVolume, table: MftTable, one: AttributeList) -> str | Non
         _, length, _, _, _, reference = _ENTRY.unpack_from(content, position)
         if length < _SHORTEST_ENTRY_BYTES or position + length > len(content):
             return "is damaged: its other records cannot be checked"
-        if not _is_own(table, one.entry, reference & (1 << 48) - 1, reference >> 48):
+        if not _is_own(table, owner, reference & (1 << 48) - 1, reference >> 48):
             foreign.append(reference & (1 << 48) - 1)
         position += length
     if not foreign:
@@ -64,19 +62,3 @@ def _is_own(table: MftTable, owner: int, entry: int, sequence: int) -> bool:
     if entry >= len(entries.in_use) or not (entries.readable[entry] and entries.in_use[entry]):
         return False
     return entries.base_entry.item(entry) == owner and entries.sequence.item(entry) == sequence
-
-
-def _content(volume: NtfsVolume, one: AttributeList) -> bytes | None:
-    if one.size_bytes is None:
-        return one.content
-    if one.size_bytes > _LONGEST_LIST_BYTES:
-        return None
-    try:
-        runs = decode_runs(one.content)
-    except ParseError:
-        return None
-    view = bytearray(one.size_bytes)
-    extents = extents_of_runs(runs, volume.geometry.cluster_bytes, len(view), len(view))
-    reader = ExtentReader(volume.source, extents, thorough=True)
-    reader.read_into(0, memoryview(view))
-    return None if reader.bad_ranges else bytes(view)

@@ -36,7 +36,8 @@ from triage.volumes.ntfs import NtfsVolume
 DOS_NAMESPACE = 2
 _REFERENCE_ENTRY = np.uint64((1 << 48) - 1)
 _NAME_HEADER_BYTES = 66
-_UNKNOWN_TAG = 0xFFFFFFFF
+UNKNOWN_TAG = 0xFFFFFFFF
+_TAG_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class Entries:
     accessed: U64
     dos_attributes: U32
     reparse_tag: U32
-    reparse_offset: I64  # where the whole reparse point stands in `$MFT`; -1 where that is not in its entry's records
+    reparse_offset: I64  # where the header of the reparse point's attribute stands in `$MFT`; -1 where there is none
 
     def times(self, entry: int) -> FileTimes:
         """Return the times of an entry's `$STANDARD_INFORMATION`."""
@@ -130,22 +131,17 @@ class StreamRows(StreamColumns):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttributeList:
-    """An allocated entry's `$ATTRIBUTE_LIST`: its content, or the mapping pairs of one of `size_bytes` elsewhere."""
-
-    entry: int
-    content: bytes
-    size_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MftTable:
-    """All of a volume's `$MFT`, and what of it could not be read."""
+    """All of a volume's `$MFT`, and what of it could not be read.
+
+    `list_owners` and `list_offsets` are the entries with an `$ATTRIBUTE_LIST`, and where its header stands in `$MFT`.
+    """
 
     entries: Entries
     names: Names
     streams: StreamRows
-    lists: list[AttributeList]
+    list_owners: I64
+    list_offsets: I64
     gaps: list[Gap]
 
     @property
@@ -173,7 +169,7 @@ class _Collector:
         self._entries: list[Entries] = []
         self._names: list[NameColumns] = []
         self._streams: list[StreamColumns] = []
-        self._lists: list[AttributeList] = []
+        self._lists: list[tuple[I64, I64]] = []
         self._name_blob = bytearray()
         self._stream_names = bytearray()
         self._pairs = bytearray()
@@ -195,7 +191,8 @@ class _Collector:
         self._add_entries(records, attributes, owner)
         self._add_names(records, attributes, owner)
         self._add_streams(records, attributes, owner)
-        self._add_lists(records, attributes)
+        lists = np.flatnonzero(attributes.type == AttributeType.ATTRIBUTE_LIST)
+        self._lists.append((owner[attributes.row[lists]], _in_mft(records, attributes.offset[lists])))
 
     def _add_entries(self, records: Records, attributes: Attributes, owner: I64) -> None:
         flags = records.flags
@@ -255,7 +252,7 @@ class _Collector:
         resident = attributes.resident[rows]
         name_length = attributes.name_bytes[rows]
         pairs_length = np.where(resident, 0, attributes.content_bytes[rows])
-        in_mft = attributes.content_offset[rows] + records.first_entry * records.data.shape[1]
+        in_mft = _in_mft(records, attributes.content_offset[rows])
         pairs_offset = np.where(resident, in_mft, np.cumsum(pairs_length) - pairs_length + len(self._pairs))
         name_offset = np.cumsum(name_length) - name_length + len(self._stream_names)
         self._stream_names += gather_bytes(flat, attributes.name_offset[rows], name_length)
@@ -277,22 +274,12 @@ class _Collector:
             )
         )
 
-    def _add_lists(self, records: Records, attributes: Attributes) -> None:
-        in_use = _in_use(records)
-        flat = records.data.reshape(-1)
-        for at in np.flatnonzero(attributes.type == AttributeType.ATTRIBUTE_LIST).tolist():
-            row, start = attributes.row.item(at), attributes.content_offset.item(at)
-            if in_use[row]:
-                content = flat[start : start + attributes.content_bytes.item(at)].tobytes()
-                size_bytes = None if attributes.resident[at] else attributes.size_bytes.item(at)
-                entry = records.first_entry + row
-                self._lists.append(AttributeList(entry=entry, content=content, size_bytes=size_bytes))
-
     def finish(self) -> MftTable:
         """Join the blocks' columns and order names and streams by their owners."""
         in_order = np.argsort(self._firsts)
         entries = _join(self._entries, in_order)
         _give_to_base(entries)
+        _read_far_tags(self._volume, entries)
         count = len(entries.in_use)
         names = _join(self._names, in_order)
         names = _take(names, _belongs(names, entries))
@@ -313,9 +300,16 @@ class _Collector:
                 pairs=bytes(self._pairs),
                 **{name: getattr(streams, name) for name in StreamColumns.__slots__},
             ),
-            lists=self._lists,
+            list_owners=np.concatenate([owners for owners, _ in self._lists]),
+            list_offsets=np.concatenate([offsets for _, offsets in self._lists]),
             gaps=self._gaps,
         )
+
+
+def _in_mft(records: Records, offsets: I64) -> I64:
+    """Turn offsets in a block's data into offsets in `$MFT`."""
+    in_mft: I64 = offsets + records.first_entry * records.data.shape[1]
+    return in_mft
 
 
 def _in_use(records: Records) -> Mask:
@@ -365,13 +359,13 @@ def _have_indexes(records: Records, attributes: Attributes) -> Mask:
 
 
 def _reparse_points(records: Records, attributes: Attributes) -> tuple[U32, I64]:
-    """Return tag and place of each record's reparse point: 0 for none, all ones and -1 for one that is not resident."""
+    """Return tag and place of each record's reparse point: 0 and -1 for none, all ones for a tag not known yet."""
     tags, places = np.zeros(len(records.whole), np.uint32), np.full(len(records.whole), -1, np.int64)
-    points = attributes.type == AttributeType.REPARSE_POINT
-    tags[attributes.row[points]] = _UNKNOWN_TAG
-    near = np.flatnonzero(points & attributes.resident & (attributes.content_bytes >= 4))
+    points = np.flatnonzero(attributes.type == AttributeType.REPARSE_POINT)
+    tags[attributes.row[points]] = UNKNOWN_TAG
+    places[attributes.row[points]] = _in_mft(records, attributes.offset[points])
+    near = points[attributes.resident[points] & (attributes.content_bytes[points] >= _TAG_BYTES)]
     tags[attributes.row[near]] = _u32(records.data.reshape(-1), attributes.content_offset[near])
-    places[attributes.row[near]] = attributes.content_offset[near] + records.first_entry * records.data.shape[1]
     return tags, places
 
 
@@ -383,6 +377,14 @@ def _give_to_base(entries: Entries) -> None:
     owner = entries.base_entry[moved]
     entries.reparse_tag[owner] = entries.reparse_tag[moved]
     entries.reparse_offset[owner] = entries.reparse_offset[moved]
+
+
+def _read_far_tags(volume: NtfsVolume, entries: Entries) -> None:
+    """Read the tags of reparse points that stand outside `$MFT`: links with long targets."""
+    for entry in np.flatnonzero((entries.reparse_tag == UNKNOWN_TAG) & entries.in_use).tolist():
+        tag = volume.read_value(entries.reparse_offset.item(entry), _TAG_BYTES)
+        if tag is not None and len(tag) == _TAG_BYTES:
+            entries.reparse_tag[entry] = int.from_bytes(tag, "little")
 
 
 def _u32(flat: U8, offsets: I64) -> U32:

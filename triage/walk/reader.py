@@ -1,4 +1,4 @@
-"""Reads one stream once, window by window, through the fast path or The Sleuth Kit's decoder."""
+"""Reads one stream once, window by window: straight from the source, or through a decoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from triage.model.errors import EvidenceLostError, VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.ledger import gap_of
 from triage.model.source import ByteSource
+from triage.volumes.decoder import StreamDecoder
 from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, Extent, ExtentReader, readable_end
+from triage.volumes.lznt1 import Lznt1Decoder
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.wof import ReadAt, WofDecoder
 from triage.walk.streams import StreamPlan, WofContent
@@ -40,8 +42,7 @@ class StreamReader:
     """Owns one buffer and reads one stream at a time; each thread has its own.
 
     After `windows` has ended, `bad_ranges`, `bytes_read` and `state` tell how the stream ended; before, `bad_ranges`
-    are those met so far. `unreadable` says that the source refused some of it, so that reading it once more may give
-    more.
+    are those met so far.
     """
 
     def __init__(
@@ -53,13 +54,19 @@ class StreamReader:
     ) -> None:
         self._stop = stop
         self._thorough = False
-        self.unreadable = False
+        self._refused = False
+        self._extent_readers: list[ExtentReader] = []
         self._buffer = memoryview(mmap.mmap(-1, window_bytes))  # pages are only taken where something is read
         self._overlap_bytes = overlap_bytes
         self.bad_ranges: list[BadRange] = []
         self.bytes_read = 0
         self.state = StreamState.READ
         self.reason = ""
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether the source refused some of the stream, so that reading it once more may give more."""
+        return self._refused or any(one.unreadable for one in self._extent_readers)
 
     def windows(
         self, volume: NtfsVolume, plan: StreamPlan, source: ByteSource | None = None, *, thorough: bool = False
@@ -69,16 +76,20 @@ class StreamReader:
         `source` stands for the volume's bytes where some of them are at hand already. The first pass leaps over
         unreadable ranges; a `thorough` one, for when all else is read, tries each sector.
         """
-        self._thorough, self.unreadable = thorough, False
+        self._thorough, self._refused, self._extent_readers = thorough, False, []
         self.bad_ranges, self.bytes_read, self.reason = [], 0, plan.reason
         self.state = plan.unread or StreamState.READ
         if plan.unread is not None or plan.subject.size_bytes == 0:
             return iter(())
         if plan.wof is not None:
-            return self._decoded_wof(volume, plan, plan.wof)
+            return self._decoded_wof(volume, source or volume.source, plan, plan.wof)
         if plan.resident_offset is not None:
             return self._resident(volume, plan)
-        return self._decoded_by_tsk(volume, plan) if plan.through_tsk else self._extents(source or volume.source, plan)
+        source = source or volume.source
+        if plan.lznt1 is not None:
+            reader = self._extent_reader(source, plan)
+            return self._decoded(plan, Lznt1Decoder(reader, plan.lznt1), plan.lznt1.covered_bytes)
+        return self._extents(source, plan)
 
     def gaps(self, plan: StreamPlan) -> list[Gap]:
         """Return what of the stream was not read, one gap a range; of very many the last ones together."""
@@ -109,13 +120,13 @@ class StreamReader:
         value = volume.read_resident(plan.resident_offset or 0, size)
         if value is None:
             self.bad_ranges = [BadRange(0, size, "its MFT record is unreadable")]
-            self.state, self.unreadable = StreamState.PARTIAL, True
+            self.state, self._refused = StreamState.PARTIAL, True
             return
         self.bytes_read = size
         yield Window(memoryview(value), 0, 0, is_last=True)
 
     def _extents(self, source: ByteSource, plan: StreamPlan) -> Iterator[Window]:
-        reader = ExtentReader(source, plan.extents, thorough=self._thorough, stop=self._stop)
+        reader = self._extent_reader(source, plan)
         self.bad_ranges = reader.bad_ranges
         size = readable_end(plan.extents, source.size_bytes)
         reader.bad_ranges += _bad_tail(plan.extents, size)
@@ -129,16 +140,20 @@ class StreamReader:
             except EvidenceLostError as error:
                 rest = BadRange(position, size - position, error.message)
                 self._settle(plan.subject.size_bytes, _with_rest(reader.bad_ranges, rest))
-                self.unreadable = True
+                self._refused = True
                 return
             view, offset = self._buffer[: fresh + length], position - fresh
             position += length
             is_last = position >= size
             if is_last:
-                self.unreadable = reader.unreadable
                 self._settle(plan.subject.size_bytes, reader.bad_ranges)
             yield Window(view, offset, fresh, is_last=is_last)
             fresh = self._keep_tail(fresh + length)
+
+    def _extent_reader(self, source: ByteSource, plan: StreamPlan) -> ExtentReader:
+        reader = ExtentReader(source, plan.extents, thorough=self._thorough, stop=self._stop)
+        self._extent_readers.append(reader)
+        return reader
 
     @property
     def _block_bytes(self) -> int:
@@ -153,59 +168,50 @@ class StreamReader:
             self.state = StreamState.NOT_DECODABLE if nothing_decoded else StreamState.PARTIAL
             self.reason = bad_ranges[0].reason
 
-    def _decoded_by_tsk(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
-        """Through TSK's decoder. Bytes past the initialised size are zeros, which TSK does not always see to."""
-        subject = plan.subject
-        size = subject.size_bytes
-        position = fresh = 0
-        try:
-            for block in volume.tsk.stream_blocks(subject.mft_entry, subject.stream, self._block_bytes):
-                taken = block[: size - position]
-                known = max(min(subject.initialized_bytes - position, len(taken)), 0)
-                self._buffer[fresh : fresh + known] = taken[:known]
-                self._buffer[fresh + known : fresh + len(taken)] = bytes(len(taken) - known)
-                view, offset = self._buffer[: fresh + len(taken)], position - fresh
-                position += len(taken)
-                self.bytes_read = position
-                yield Window(view, offset, fresh, is_last=position >= size)
-                fresh = self._keep_tail(fresh + len(taken))
-        except VolumeError as error:
-            self.unreadable = volume.tsk.unreadable
-            self.reason = f"{subject.form.value} stream not decoded: {error}"
-        if position < size:
-            self.state = StreamState.NOT_DECODABLE if position == 0 else StreamState.PARTIAL
-            self.reason = self.reason or f"{subject.form.value} stream ends after {position} of {size} bytes"
-            self.bad_ranges = [BadRange(position, size - position, self.reason, GapKind.NOT_DECODABLE)]
-
-    def _decoded_wof(self, volume: NtfsVolume, plan: StreamPlan, wof: WofContent) -> Iterator[Window]:
-        """Through our own decoder, which gives zeros for chunks that it cannot decode and goes on."""
+    def _decoded_wof(
+        self, volume: NtfsVolume, source: ByteSource, plan: StreamPlan, wof: WofContent
+    ) -> Iterator[Window]:
         size = plan.subject.size_bytes
-        position = fresh = 0
         try:
-            read_table, read_chunk = self._compressed(volume, plan), self._compressed(volume, plan)
+            read_table, read_chunk = (self._compressed(volume, source, plan) for _ in range(2))
             decoder = WofDecoder(wof.form, size, wof.compressed_bytes, read_table=read_table, read_chunk=read_chunk)
         except (VolumeError, OSError) as error:
             self.state, self.reason = StreamState.NOT_DECODABLE, f"compressed by CompactOS (WOF): {error}"
+            return iter(())
+        return self._decoded(plan, decoder, size)
+
+    def _decoded(self, plan: StreamPlan, decoder: StreamDecoder, end: int) -> Iterator[Window]:
+        """Through a decoder, which gives zeros for what it cannot decode and goes on, up to the byte `end`."""
+        size = plan.subject.size_bytes
+        tail = [BadRange(end, size - end, RUN_LIST_ENDS, GapKind.RUN_LIST)] if end < size else []
+        if end == 0:
+            self._settle(size, tail)
             return
         self.bad_ranges = decoder.bad_ranges
-        for block in decoder.blocks(self._block_bytes):
-            self._buffer[fresh : fresh + len(block)] = block
-            view, offset = self._buffer[: fresh + len(block)], position - fresh
-            position += len(block)
-            if position == size:
-                self._settle(size, decoder.bad_ranges)
-            yield Window(view, offset, fresh, is_last=position == size)
-            fresh = self._keep_tail(fresh + len(block))
+        position = fresh = 0
+        try:
+            for block in decoder.blocks(self._block_bytes):
+                self._buffer[fresh : fresh + len(block)] = block
+                view, offset = self._buffer[: fresh + len(block)], position - fresh
+                position += len(block)
+                if position == end:
+                    self._settle(size, [*decoder.bad_ranges, *tail])
+                yield Window(view, offset, fresh, is_last=position == end)
+                fresh = self._keep_tail(fresh + len(block))
+        except EvidenceLostError as error:
+            rest = BadRange(position, size - position, error.message)
+            self._settle(size, _with_rest(decoder.bad_ranges, rest))
+            self._refused = True
 
-    def _compressed(self, volume: NtfsVolume, plan: StreamPlan) -> ReadAt:
+    def _compressed(self, volume: NtfsVolume, source: ByteSource, plan: StreamPlan) -> ReadAt:
         """Return a way to read a plan's compressed bytes, forwards; `OSError` where they are unreadable."""
         if plan.resident_offset is not None and plan.wof is not None:
             value = volume.read_resident(plan.resident_offset, plan.wof.compressed_bytes)
             if value is None:
-                self.unreadable = True
+                self._refused = True
                 raise OSError("its MFT record is unreadable")
             return lambda offset, length: value[offset : offset + length]
-        reader = ExtentReader(volume.source, plan.extents, thorough=self._thorough, stop=self._stop)
+        reader = self._extent_reader(source, plan)
 
         def read(offset: int, length: int) -> bytes:
             reader.bad_ranges = []
@@ -213,10 +219,8 @@ class StreamReader:
             try:
                 reader.read_into(offset, memoryview(data))
             except EvidenceLostError as error:
-                reader.unreadable = True
+                self._refused = True
                 raise OSError(error.message) from error
-            finally:
-                self.unreadable |= reader.unreadable
             if reader.bad_ranges:
                 raise OSError(reader.bad_ranges[0].reason)
             return bytes(data)
@@ -260,6 +264,7 @@ def place(plan: StreamPlan, offset_bytes: int | None = None) -> Where:
     return Where(
         volume=subject.volume,
         path=subject.path,
+        other_paths=subject.other_paths,
         stream=subject.stream or None,
         mft_entry=subject.mft_entry,
         offset_bytes=offset_bytes,

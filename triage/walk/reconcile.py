@@ -1,8 +1,9 @@
 """Holds the enumeration against what must be there, because damage to `$MFT` raises no exception.
 
 Two witnesses are independent: the bits of `$MFT:$BITMAP` say which records are allocated; a raw scan of `$MFT`, read
-through The Sleuth Kit and walked one record at a time, says how many `$DATA` attributes there are. And every sound
-record has its attributes in order, as many names as it counts and, unless it is a directory, content.
+through The Sleuth Kit (where that does not open the volume, plainly again) and walked one record at a time, says how
+many `$DATA` attributes there are. And every sound record has its attributes in order, as many names as it counts and,
+unless it is a directory, content.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from triage.evidence.slice import UNREADABLE_SECTOR
+from triage.evidence.slice import UNREADABLE_SECTOR, BlankingSource
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
-from triage.model.report import Reconciliation
+from triage.model.report import Reconciliation, Witness
 from triage.volumes.mft_records import Mask
 from triage.volumes.ntfs import MFT_ENTRY, NtfsVolume
+from triage.volumes.plain_mft import plain_mft_blocks
+from triage.volumes.tsk import tsk_mft_blocks
 from triage.walk.mft import MftTable
 from triage.walk.streams import Streams
 
-_BLOCK_BYTES = 4 << 20
 _LISTED = 64
 _DATA = 0x80
 
@@ -40,7 +42,7 @@ def reconcile(volume: NtfsVolume, table: MftTable, streams: Streams, orphans: in
     gaps += _unsound_gaps(volume, table, streams)
     if bits is not None:
         gaps += _bitmap_gaps(volume, bits, base | extension, entries.readable)
-    counted = _count_data_attributes(volume, gaps)
+    counted, witness = _count_data_attributes(volume, gaps)
     return Reconciliation(
         volume=volume.id,
         base_records=int(base.sum()),
@@ -49,6 +51,7 @@ def reconcile(volume: NtfsVolume, table: MftTable, streams: Streams, orphans: in
         bitmap_bits=None if bits is None else int(bits.sum()),
         streams=len(streams.heads),
         data_attributes=counted,
+        counted_by=witness,
         deleted_entries=int((entries.readable & ~entries.in_use).sum()),
         orphans=orphans,
     ), gaps
@@ -117,14 +120,18 @@ def _listed(volume: NtfsVolume, kind: GapKind, mask: Mask, detail: str, bytes_ea
         yield Gap(kind=kind, detail=together, where=_mft(volume), bytes=size)
 
 
-def _count_data_attributes(volume: NtfsVolume, gaps: list[Gap]) -> int | None:
-    try:
-        blocks = volume.tsk.mft_blocks(_BLOCK_BYTES)
-        return count_data_attributes(blocks, volume.geometry.record_bytes)
-    except VolumeError as error:
-        detail = f"streams not counted a second time, $MFT not readable through The Sleuth Kit: {error}"
-        gaps.append(Gap(kind=GapKind.MFT_STREAM_COUNT, detail=detail, where=_mft(volume), material=False))
-        return None
+def _count_data_attributes(volume: NtfsVolume, gaps: list[Gap]) -> tuple[int | None, Witness | None]:
+    """Count with the first witness that can read `$MFT`."""
+    record_bytes, source = volume.geometry.record_bytes, BlankingSource(volume.mended_source)
+    reasons: list[str] = []
+    for witness, blocks in ((Witness.SLEUTH_KIT, tsk_mft_blocks), (Witness.PLAIN_SCAN, plain_mft_blocks)):
+        try:
+            return count_data_attributes(blocks(source), record_bytes), witness
+        except VolumeError as error:
+            reasons.append(str(error))
+    detail = f"streams not counted a second time: {'; '.join(reasons)}"
+    gaps.append(Gap(kind=GapKind.MFT_STREAM_COUNT, detail=detail, where=_mft(volume)))
+    return None, None
 
 
 def count_data_attributes(blocks: Iterator[bytes], record_bytes: int) -> int:

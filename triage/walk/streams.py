@@ -11,18 +11,16 @@ from msgspec import Struct
 from triage.model.entry import FIRST_USER_ENTRY, FileTimes, StreamForm, StreamState, Subject
 from triage.model.errors import ParseError, VolumeError
 from triage.volumes.extents import MISSING, Extent, extents_of_runs, readable_end
-from triage.volumes.mft_records import ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE, I64
+from triage.volumes.lznt1 import Lznt1Content
+from triage.volumes.mft_records import ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE, I64, Mask
 from triage.volumes.ntfs import NtfsVolume
-from triage.volumes.runs import HOLE, Run, count_clusters, decode_runs
+from triage.volumes.reparse import WOF_TAG, Content, sort_of
+from triage.volumes.runs import LOST, Run, count_clusters, decode_runs
 from triage.volumes.wof import WOF_REPARSE_BYTES, WOF_STREAM, WofFormat, wof_format
+from triage.walk.links import reparse_point
 from triage.walk.mft import MftTable
 from triage.walk.paths import Paths
 
-# Reparse tags whose unnamed $DATA does not hold the file's content ([MS-FSCC] 2.1.2.1).
-REPARSE_WOF = 0x80000017
-_DEDUPLICATED = 0x80000013
-_PLACEHOLDERS = {0x80000006: "HSM", 0xC0000004: "HSM", 0x80000008: "WIM mount"}
-_CLOUD_MASK, _CLOUD_TAG = 0xFFFF0FFF, 0x9000001A
 _RECALLED = 0x1000 | 0x40000 | 0x400000  # offline, recall on open, recall on data access ([MS-FSCC] 2.6)
 _SYSTEM_SPARSE = {"$Bad", "$J"}
 _READABLE_HOLES_BYTES = 64 << 30
@@ -74,14 +72,14 @@ class _Row(NamedTuple):
 class StreamPlan(Struct, frozen=True, kw_only=True):
     """One stream, ready to be read: its subject and either its place or the state in which it ends unread.
 
-    A resident stream lies at `resident_offset` in `$MFT`; `through_tsk` asks for The Sleuth Kit's decoder; else
-    `extents` say where the bytes are. With `wof` these two tell the place of the compressed bytes.
+    A resident stream lies at `resident_offset` in `$MFT`; else `extents` say where the bytes are. With `wof` these two
+    tell the place of the compressed bytes, with `lznt1` the extents do.
     """
 
     subject: Subject
     extents: list[Extent]
     resident_offset: int | None = None
-    through_tsk: bool = False
+    lznt1: Lznt1Content | None = None
     wof: WofContent | None = None
     unread: StreamState | None = None
     reason: str = ""
@@ -106,6 +104,7 @@ class Streams:
         self._repeats = self._find_repeats()
         self._continued = frozenset(rows.owner[~rows.head].tolist())
         self._cluster_bytes = volume.geometry.cluster_bytes
+        self._most_clusters = volume.source.size_bytes // self._cluster_bytes
         self._most_holes_bytes = max(volume.source.size_bytes, _READABLE_HOLES_BYTES)
 
     def path(self, head: int) -> str:
@@ -120,6 +119,14 @@ class Streams:
             return ""
         start = rows.name_offset.item(head)
         return rows.names[start : start + length].decode("utf-16-le", "surrogatepass")
+
+    def are_links(self, heads: I64) -> Mask:
+        """Tell the streams of entries that are a reparse point and nothing else: links, sockets."""
+        rows = self._table.streams
+        tags = self._table.entries.reparse_tag[rows.owner[heads]]
+        of_links = [tag for tag in np.unique(tags).tolist() if tag != 0 and sort_of(tag).content is Content.NONE]
+        are: Mask = np.isin(tags, of_links) & (rows.name_length[heads] == 0) & (rows.size_bytes[heads] == 0)
+        return are
 
     def heads_of(self, entry: int) -> list[int]:
         """Return the rows of one entry's streams."""
@@ -154,7 +161,7 @@ class Streams:
     def rows_on_disk(self, heads: I64) -> I64:
         """Return the rows that tell where the streams' bytes lie: their own, or that of the one that holds them."""
         rows = self._table.streams
-        of_wof = rows.head & (self._table.entries.reparse_tag[rows.owner] == REPARSE_WOF)
+        of_wof = rows.head & (self._table.entries.reparse_tag[rows.owner] == WOF_TAG)
         holding = np.flatnonzero(of_wof & (rows.name_length == 2 * len(WOF_STREAM)))
         held = np.flatnonzero(of_wof & (rows.name_length == 0))
         found = np.arange(len(rows.owner))
@@ -193,8 +200,14 @@ class Streams:
             if row.resident:
                 return StreamPlan(subject=subject, extents=[], resident_offset=row.pairs_offset)
             runs = self._runs(row.head)
-            if subject.form is StreamForm.LZNT1 and count_clusters(runs) * self._cluster_bytes >= row.size_bytes:
-                return StreamPlan(subject=subject, extents=[], through_tsk=True)
+            if subject.form is StreamForm.LZNT1:
+                content = Lznt1Content(
+                    runs=runs,
+                    cluster_bytes=self._cluster_bytes,
+                    size_bytes=row.size_bytes,
+                    initialized_bytes=row.initialized_bytes,
+                )
+                return StreamPlan(subject=subject, extents=content.stored_extents(), lznt1=content)
         except ParseError as error:
             return StreamPlan(subject=subject, extents=[], unread=StreamState.PARTIAL, reason=f"run list: {error}")
         extents = extents_of_runs(runs, self._cluster_bytes, row.size_bytes, row.initialized_bytes)
@@ -203,7 +216,7 @@ class Streams:
     def _wof_plan(self, row: _Row, subject: Subject) -> StreamPlan:
         """Plan to read a compressed stream from the one that holds its bytes, which is planned on its own, too."""
         try:
-            point = self.volume.read_resident(row.reparse_offset, WOF_REPARSE_BYTES)
+            point = self.volume.read_value(row.reparse_offset, WOF_REPARSE_BYTES)
             form = wof_format(point or b"")
             head = next((head for head in self.heads_of(row.owner) if self.name(head) == WOF_STREAM), None)
             if head is None:
@@ -244,12 +257,17 @@ class Streams:
 
     def _unreadable(self, row: _Row, subject: Subject) -> tuple[StreamState | None, str]:
         """Say in which state a stream ends that is not read at all, and why; (None, "") for all others."""
+        content = sort_of(row.reparse_tag).content if row.reparse_tag != 0 and not subject.stream else None
+        if content is Content.NONE and subject.size_bytes == 0:
+            return StreamState.REPARSE_POINT, self._reparse_point(row)
         if subject.size_bytes == 0:
             return None, ""
         if subject.form is StreamForm.EFS:
             return StreamState.EFS_ENCRYPTED, "encrypted by Windows (EFS); the user's key is needed"
-        if row.reparse_tag != 0 and not subject.stream and not self._is_local(row):
-            return _placeholder(row.reparse_tag)
+        if content is not None and not self._is_local(row):
+            state = StreamState.NOT_DECODABLE if content is Content.ENCODED else StreamState.REPARSE_POINT
+            place = "in another form" if content is Content.ENCODED else "elsewhere"
+            return state, f"content lies {place}: {self._reparse_point(row)}"
         is_system_sparse = subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject)
         if is_system_sparse and self._allocated_bytes(row.head) < subject.size_bytes:
             return StreamState.SPARSE_SYSTEM, "sparse system stream"
@@ -263,12 +281,16 @@ class Streams:
             return False
         return row.resident or self._allocated_bytes(row.head) > 0
 
+    def _reparse_point(self, row: _Row) -> str:
+        point = reparse_point(self.volume, self._table, row.owner)
+        return "" if point is None else point.described
+
     def _is_system(self, subject: Subject) -> bool:
         return subject.mft_entry < FIRST_USER_ENTRY or subject.path.startswith("$Extend/")
 
     def _allocated_bytes(self, head: int) -> int:
         """Return how many bytes of clusters a stream has; `ParseError` where its run list is damaged."""
-        return self._cluster_bytes * sum(run.clusters for run in self._runs(head) if run.cluster != HOLE)
+        return self._cluster_bytes * sum(run.clusters for run in self._runs(head) if run.cluster >= 0)
 
     def _missing_bytes(self, row: _Row, form: StreamForm) -> int:
         """Return how many bytes of a stream would be read as zeros because the evidence does not hold them."""
@@ -290,9 +312,11 @@ class Streams:
         row = head + 1
         while row < len(rows.owner) and rows.owner[row] == owner:
             if not rows.head[row] and self.name(row) == self.name(head):
-                if rows.start_vcn.item(row) != count_clusters(runs):
-                    break  # a piece is missing: what is not covered is reported when the stream is read
-                runs = runs + self._decode(row)
+                start, covered = rows.start_vcn.item(row), count_clusters(runs)
+                if not covered <= start <= self._most_clusters:
+                    break  # what is not covered is reported when the stream is read
+                lost = [Run(LOST, start - covered)] if start > covered else []
+                runs = [*runs, *lost, *self._decode(row)]
             row += 1
         return runs
 
@@ -305,20 +329,10 @@ class Streams:
 def _form(row: _Row) -> StreamForm:
     if row.flags & ATTRIBUTE_ENCRYPTED:
         return StreamForm.EFS
-    if row.reparse_tag == REPARSE_WOF and row.name_length == 0:
+    if row.reparse_tag == WOF_TAG and row.name_length == 0:
         return StreamForm.WOF
     if row.resident:
         return StreamForm.RESIDENT
     if row.flags & ATTRIBUTE_COMPRESSED:
         return StreamForm.LZNT1
     return StreamForm.SPARSE if row.flags & ATTRIBUTE_SPARSE else StreamForm.PLAIN
-
-
-def _placeholder(tag: int) -> tuple[StreamState | None, str]:
-    """Say what a reparse point leaves of its file's content; other tags leave it where it is."""
-    if tag == _DEDUPLICATED:
-        return StreamState.NOT_DECODABLE, "deduplicated by Windows Server; not decoded"
-    if tag in _PLACEHOLDERS or tag & _CLOUD_MASK == _CLOUD_TAG:
-        kind = _PLACEHOLDERS.get(tag, "cloud placeholder")
-        return StreamState.REPARSE_POINT, f"content lies elsewhere ({kind}, reparse tag 0x{tag:08X})"
-    return None, ""
