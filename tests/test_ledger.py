@@ -87,7 +87,8 @@ def test_every_state_says_what_it_costs() -> None:
 def _enumeration(streams: int, counted: int | None, *, records: int = 9, bits: int | None = 9) -> EnumerationRecord:
     seen = Reconciliation(
         volume="v1", base_records=records, extension_records=0, unreadable_records=0, bitmap_bits=bits,
-        streams=streams, data_attributes=counted, counted_by=None if counted is None else Witness.SLEUTH_KIT, deleted_entries=0, orphans=0,
+        streams=streams, data_attributes=counted, deleted_entries=0, orphans=0,
+        counted_by=None if counted is None else Witness.SLEUTH_KIT,
     )  # fmt: skip
     return EnumerationRecord(seen, streams * _STREAM_BYTES)
 
