@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -199,7 +200,7 @@ def test_a_header_that_kills_the_worker_is_left_out(volume: Path, tmp_path: Path
 def test_a_resumed_run_keeps_its_profile(tmp_path: Path) -> None:
     image, case = unpack_demo(tmp_path), tmp_path / "case"
     hook = Hook(folder=tmp_path, act="wait", at=5)
-    stopped_by(2, "run", image, "--out", case, "--profile", "quick", "--quiet", hook=hook)
+    stopped_by(signal.SIGINT, "run", image, "--out", case, "--profile", "quick", "--quiet", hook=hook)
     assert report_of(case).coverage.streams_by_state["interrupted"] > 0
     refused = here("run", "--resume", case, "--profile", "full")
     assert (refused.code, refused.error_line.startswith("--profile cannot be given with --resume")) == (2, True)
