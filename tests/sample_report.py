@@ -13,6 +13,7 @@ from triage.model.evidence import Evidence, EvidenceFormat, WriteProof, WritePro
 from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import IndicatorSet
+from triage.model.ledger import VolumeLedger
 from triage.model.report import (
     CaseInfo,
     Coverage,
@@ -143,6 +144,15 @@ def sample_report(
                     volume="v2", base_records=110_236, extension_records=52, unreadable_records=0,
                     bitmap_bits=110_288, streams=98_451, data_attributes=98_452,
                     counted_by=Witness.SLEUTH_KIT, deleted_entries=412, orphans=2,
+                ),
+            ),
+            ledger=(
+                VolumeLedger(
+                    volume="v2",
+                    streams_by_state={StreamState.READ: 98_449, StreamState.PARTIAL: 1, StreamState.REPARSE_POINT: 1},
+                    bytes_by_state={StreamState.READ: 41_200_000_000, StreamState.PARTIAL: 2_100_000_000},
+                    streams=98_451, bytes=43_300_000_000, enumerated=98_451, data_attributes=98_452,
+                    records=110_288, bitmap_bits=110_288, balanced=False,
                 ),
             ),
         ),

@@ -17,6 +17,7 @@ from triage.model.evidence import Evidence, WriteProof
 from triage.model.finding import Finding, FindingKind
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import IndicatorSet
+from triage.model.ledger import ExcludedFolder, VolumeLedger
 from triage.model.report import CaseInfo, Coverage, Reconciliation, Report, RescueSummary, Tool
 from triage.model.rescue import RescueOutcome
 from triage.model.verdict import Stage, Verdict
@@ -171,6 +172,7 @@ def test_every_key_of_the_report_is_explained() -> None:
     structs = (
         *(Report, Tool, IndicatorSet, CaseInfo, Evidence, WriteProof, VolumeInfo, WindowsInfo),
         *(Finding, Where, Gap, Coverage, Reconciliation, Verdict, RescueSummary),
+        *(VolumeLedger, ExcludedFolder),
     )
     keys = {field for struct in structs for field in struct.__struct_fields__}
     explained = set(re.findall(r"[a-z0-9_]+", " ".join(_CODE.findall(text))))

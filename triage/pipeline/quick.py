@@ -17,7 +17,6 @@ from triage.artefacts.locate import hive_kind
 from triage.indicators.work_directory import SHAPE
 from triage.model.entry import FIRST_USER_ENTRY
 from triage.model.ledger import ExcludedFolder
-from triage.pipeline.ledger import HEADER_BYTES
 from triage.pipeline.survey import Survey
 from triage.volumes.mft_records import I64, Mask
 
@@ -98,8 +97,6 @@ def quick_scope(survey: Survey) -> Scope:
     headers = np.zeros(len(heads), bool)
     for candidates in (undecided & (sizes > 0), of_users):
         headers[_spread(candidates, folders.of)] = True
-    short = headers & (sizes <= HEADER_BYTES)  # its header is all of it
-    whole, headers = whole | short, headers & ~short
     return Scope(
         whole=heads[whole],
         headers=heads[headers],

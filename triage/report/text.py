@@ -117,8 +117,8 @@ def _reason(item: Finding | Gap) -> str:
 
 def _ledger_line(row: VolumeLedger) -> str:
     """Return one volume's ledger: how many streams ended in each state, and whether that adds up."""
-    states = ", ".join(f"{number(count)} {say(state, STREAM_STATES)}" for state, count in row.streams_by_state.items())
-    return f"{row.volume}: {states or 0}; {balanced(row.balanced)}"
+    states = " · ".join(f"{number(count)} {say(state, STREAM_STATES)}" for state, count in row.streams_by_state.items())
+    return f"{row.volume} {balanced(row.balanced)}: {states or 0}"
 
 
 def _deleted(report: Report) -> Iterator[str]:
