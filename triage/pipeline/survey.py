@@ -188,8 +188,12 @@ class Surveyor:
             self._note_gap(Gap(kind=GapKind.HIVE_DAMAGED, detail=f"hive of {size} bytes not parsed", where=where))
             return None
         plan, reader, data = streams.plan(head), StreamReader(), bytearray()
-        for window in reader.windows(ntfs, plan):
-            data += window.view[window.fresh :]
+        for thorough in (False, True):  # the names of work directories and services hang on it: not put off
+            data.clear()
+            for window in reader.windows(ntfs, plan, thorough=thorough):
+                data += window.view[window.fresh :]
+            if not reader.unreadable:
+                break
         for gap in reader.gaps(plan):
             self._note_gap(
                 Gap(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from triage.evidence.salvage import never
+from triage.evidence.salvage import BEYOND_END, never
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import EvidenceLostError, VolumeError
 from triage.model.gap import Gap, GapKind, Where
-from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, ExtentReader
+from triage.volumes.extents import MISSING, RUN_LIST_ENDS, BadRange, Extent, ExtentReader
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.wof import ReadAt, WofDecoder
 from triage.walk.streams import StreamPlan, WofContent
@@ -16,6 +16,7 @@ from triage.walk.streams import StreamPlan, WofContent
 WINDOW_BYTES = 16 << 20
 OVERLAP_BYTES = 1 << 20
 _LISTED = 256
+_MOST_MISSING_BYTES = 64 << 30
 _UNREAD_GAPS = {
     StreamState.EFS_ENCRYPTED: GapKind.EFS_ENCRYPTED,
     StreamState.NOT_DECODABLE: GapKind.NOT_DECODABLE,
@@ -115,11 +116,9 @@ class StreamReader:
 
     def _extents(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
         reader = ExtentReader(volume.source, plan.extents, thorough=self._thorough, stop=self._stop)
-        size = plan.subject.size_bytes
-        last = plan.extents[-1]
-        if last.volume_offset == MISSING:
-            size = last.stream_offset
-            reader.bad_ranges.append(BadRange(size, last.length_bytes, RUN_LIST_ENDS, GapKind.RUN_LIST))
+        size, cut_off = _readable(plan.extents, volume.source.size_bytes)
+        if cut_off:
+            reader.bad_ranges += cut_off
             self._settle(plan.subject.size_bytes, reader.bad_ranges)
         position = fresh = 0
         while position < size:
@@ -227,6 +226,48 @@ class StreamReader:
         keep = min(self._overlap_bytes, filled)
         self._buffer[:keep] = bytes(self._buffer[filled - keep : filled])
         return keep
+
+
+def _readable(extents: list[Extent], evidence_bytes: int) -> tuple[int, list[BadRange]]:
+    """Return how much of a stream is worth reading, and what is behind: nothing of that is in the evidence.
+
+    So no damaged size or run becomes terabytes of zeros. Where what is missing lies between good parts, these are read
+    too, unless so much is missing that it cannot be true.
+    """
+    end = extents[-1].stream_offset + extents[-1].length_bytes
+    if all(one.volume_offset != MISSING and one.volume_offset <= evidence_bytes - one.length_bytes for one in extents):
+        return end, []
+    missing = 0
+    for extent in extents:
+        outside = _outside(extent, evidence_bytes)
+        missing += outside
+        if missing > _MOST_MISSING_BYTES:
+            end = extent.stream_offset + extent.length_bytes - outside
+            break
+    cut_off: list[BadRange] = []
+    for extent in reversed(extents):
+        outside = _outside(extent, evidence_bytes)
+        if extent.stream_offset < end and outside == 0:
+            break
+        if extent.volume_offset == MISSING:
+            cut_off.append(BadRange(extent.stream_offset, outside, RUN_LIST_ENDS, GapKind.RUN_LIST))
+            end = min(end, extent.stream_offset)
+            continue
+        start = max(min(extent.stream_offset + extent.length_bytes - outside, end), extent.stream_offset)
+        cut_off.append(BadRange(start, extent.stream_offset + extent.length_bytes - start, BEYOND_END))
+        end = start
+        if start > extent.stream_offset:
+            break
+    return end, cut_off[::-1]
+
+
+def _outside(extent: Extent, evidence_bytes: int) -> int:
+    """Return how many of an extent's bytes are not in the evidence."""
+    if extent.volume_offset == MISSING:
+        return extent.length_bytes
+    if extent.volume_offset < 0:
+        return 0
+    return max(min(extent.volume_offset + extent.length_bytes - evidence_bytes, extent.length_bytes), 0)
 
 
 def _with_rest(bad_ranges: list[BadRange], rest: BadRange) -> list[BadRange]:
