@@ -299,10 +299,12 @@ def test_a_freed_record_that_its_file_still_lists_is_a_gap(lab_disk: LabDisk, tm
     offset = _bitmap_offset(mft) + entry // 8
     mft.write(offset, bytes([mft.read(offset, 1)[0] & ~(1 << entry % 8)]))
     case = examine_here(copy, tmp_path / "case")
-    assert healthy.digests().keys() - case.digests().keys() == {(_MANY_STREAMS, stream.name)}
-    (lost,) = {gap.where for gap in case.report.gaps} - {gap.where for gap in healthy.report.gaps}
-    assert lost.mft_entry == int.from_bytes(record[_BASE : _BASE + 6], "little")
-    assert case.exit_code is ExitCode.INCONCLUSIVE
+    gone = {place for place in healthy.digests() if place not in case.digests()}
+    assert gone == {("Users/alice/Documents/streams/many-streams.txt", stream.name)}
+    of_list = [gap for gap in case.report.gaps if "$ATTRIBUTE_LIST" in gap.detail]  # Windows would have shortened it
+    others = [gap for gap in case.report.gaps if gap not in of_list]
+    assert {gap.where for gap in others} == {gap.where for gap in healthy.report.gaps}
+    assert len(of_list) == 1
     (reconciliation,) = case.report.coverage.reconciliation
     assert reconciliation.streams == reconciliation.data_attributes
 

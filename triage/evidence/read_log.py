@@ -30,7 +30,7 @@ class ReadLog:
         self._pending: list[tuple[int, int]] = []
         self._read = _NONE
         self._samples: list[int] = []
-        self._bad_sectors: list[int] = []
+        self.bad_sectors: list[int] = []
         self._failed: dict[ReadState, list[tuple[int, int]]] = {ReadState.FAILED: [], ReadState.BAD: []}
         self.reads = 0
 
@@ -48,7 +48,7 @@ class ReadLog:
         state = ReadState.BAD if last - first <= self._sector_bytes else ReadState.FAILED
         with self._lock:
             if state is ReadState.BAD and not self.has_bad(first, 1):
-                insort(self._bad_sectors, first)
+                insort(self.bad_sectors, first)
             ranges = self._failed[state]
             ranges.append((first, last))
             if len(ranges) >= _MOST_PENDING:
@@ -56,11 +56,9 @@ class ReadLog:
 
     def has_bad(self, offset_bytes: int, length_bytes: int) -> bool:
         """Say whether a range touches a sector that was tried alone and could not be read."""
-        if len(self._bad_sectors) == 0:
-            return False
         first = offset_bytes - offset_bytes % self._sector_bytes
-        at = bisect_left(self._bad_sectors, first)
-        return at < len(self._bad_sectors) and self._bad_sectors[at] < offset_bytes + length_bytes
+        at = bisect_left(self.bad_sectors, first)
+        return at < len(self.bad_sectors) and self.bad_sectors[at] < offset_bytes + length_bytes
 
     def take(self) -> Iterator[ReadRange]:
         """Yield what was noted since the last time, each state by itself, and forget it."""

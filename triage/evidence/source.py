@@ -78,7 +78,8 @@ class EvidenceSource:
         """Fill `view` from `offset_bytes`; return the bytes filled, fewer only at the end of the evidence."""
         if self._watch.error is not None:
             raise self._watch.error
-        if self.log.has_bad(offset_bytes, len(view)):  # each try may take the disk seconds: a sector gets one alone
+        # Each try may take the disk seconds: a sector that failed alone gets no other.
+        if self.log.bad_sectors and self.log.has_bad(offset_bytes, len(view)):
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(self.path))
         try:
             filled_bytes = self._read_into(offset_bytes, view)

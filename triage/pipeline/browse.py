@@ -131,7 +131,7 @@ class Browser:
                 _("{path}: no such stream").format(path=path), hint=_("triage ls shows the streams of a file")
             )
         plan, reader = streams.plan(head), StreamReader()
-        for window in reader.windows(streams.volume, plan):
+        for window in reader.windows(streams.volume, plan, thorough=True):
             yield bytes(window.view[window.fresh :])
         if reader.state is not StreamState.READ:
             detail = "; ".join(gap.detail for gap in reader.gaps(plan)) or reader.reason

@@ -177,8 +177,12 @@ class RegistrySurvey:
         if head is None or size == 0 or size > LARGEST_HIVE_BYTES:
             return None, [Gap(kind=kind, detail=f"hive of {size} bytes not parsed", where=where)]
         plan, reader, data = self._streams.plan(head), StreamReader(), bytearray()
-        for window in reader.windows(self._ntfs, plan):
-            data += window.view[window.fresh :]
+        for thorough in (False, True):  # the names of work directories and services hang on it: not put off
+            data.clear()
+            for window in reader.windows(self._ntfs, plan, thorough=thorough):
+                data += window.view[window.fresh :]
+            if not reader.unreadable:
+                break
         gaps = [
             Gap(
                 kind=kind,
