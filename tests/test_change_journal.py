@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from tests.lab.change_journal import (
 )
 from tests.lab.mounts import mount_for_writing
 from tests.loops import run, sparse
-from tests.mft_editor import MftEditor
+from tests.mft_editor import MftEditor, attributes, runs
 from tests.needs import data_path, needs_data, needs_device, needs_root, needs_tool
 from tests.real_images import IMAGES, make_raw
 from triage.model.change import Change, reason_names
@@ -228,7 +229,17 @@ def test_a_record_may_lie_across_two_runs(tmp_path: Path) -> None:
     volume = sparse(tmp_path / "volume.img", 16 * _MIB)
     run("mkntfs", "-F", "-Q", "-q", "-c", "512", volume)
     changes = [LabChange(name=f"file {number}.txt", file=(500 + number, 1)) for number in range(200)]
-    add_journal(volume, journal(changes, _START), _START, piece_bytes=512)
+    add_journal(volume, journal(changes, _START), _START)
+    editor = MftEditor(volume)
+    record = editor.record(_reference(volume, "$UsnJrnl")[0])
+    stream = next(one for one in attributes(record) if one.name == "$J")
+    (_hole, _clusters), (cluster, clusters) = runs(record, stream)
+    hole, first, second = struct.pack("<BI", 0x04, _START // 512), (0x31, 11), (0x11, clusters - 11)
+    pairs = hole + bytes(first) + cluster.to_bytes(3, "little") + bytes(second) + bytes([11, 0])
+    place = stream.offset + stream.field(record, 0x20, "<H")
+    assert place + len(pairs) <= stream.offset + stream.length
+    record[place : place + len(pairs)] = pairs
+    editor.put(_reference(volume, "$UsnJrnl")[0], record)
     case = examine_here(volume, tmp_path / "case")
     assert [one.name for one in _changes(case)] == [one.name for one in changes]
     assert case.gaps(GapKind.CHANGE_JOURNAL) == []

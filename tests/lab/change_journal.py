@@ -63,24 +63,18 @@ def journal(changes: Iterable[LabChange], start: int = 0) -> bytes:
     return bytes(data)
 
 
-def add_journal(volume: Path, data: bytes, start: int, *, piece_bytes: int = 0) -> None:
+def add_journal(volume: Path, data: bytes, start: int) -> None:
     """Put the journal on an unmounted volume; what is before `start`, a multiple of the page, is a hole.
 
-    With `piece_bytes` another file is written in turns with it, a piece at a time: so it lies in several runs.
     ntfs-3g lets nobody write into `$Extend`: the file is made in the root, then its record says another parent.
     """
     with mount_for_writing(volume) as folder:
         file = folder / "$UsnJrnl"
         file.write_bytes(b"")
-        step = piece_bytes or len(data)
-        with open(os.fsencode(file) + b":$J", "wb", 0) as stream:
+        with open(os.fsencode(file) + b":$J", "wb") as stream:
             stream.truncate(start)
             stream.seek(start)
-            for begin in range(0, len(data), step):
-                stream.write(data[begin : begin + step])
-                if piece_bytes > 0:
-                    with open(folder / "other", "ab", 0) as other:
-                        other.write(bytes([1]) * piece_bytes)
+            stream.write(data)
         entry = file.stat().st_ino
     editor = MftEditor(volume)
     made = editor.record(entry)
