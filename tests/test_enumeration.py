@@ -337,7 +337,7 @@ def test_a_piece_that_claims_to_lie_beyond_the_volume_costs_no_time(tmp_path: Pa
     _fragmented(image)
     (_, first), (vcn, second), (after, _), *_ = _pieces(image, "in pieces.bin")
     mft = MftEditor(image)
-    for number, field, value in ((first, 0x30, 1 << 60), (second, 0x10, 1 << 46)):
+    for number, field, value in ((first, 0x30, 1 << 60), (first, 0x38, 1 << 60), (second, 0x10, 1 << 46)):
         record = mft.record(number)
         (data,) = [one for one in attributes(record) if one.type == DATA]
         struct.pack_into("<Q", record, data.offset + field, value)
@@ -345,6 +345,7 @@ def test_a_piece_that_claims_to_lie_beyond_the_volume_costs_no_time(tmp_path: Pa
     with _opened(image) as (volume, table):
         streams = Streams(volume, table, Paths(table))
         *extents, last = streams.plan(streams.heads_of(_entry(image, "in pieces.bin"))[0]).extents
+        assert max(extent.length_bytes for extent in extents) < volume.geometry.volume_bytes
     (lost,) = [extent for extent in extents if extent.volume_offset == MISSING]
     assert (lost.stream_offset, lost.length_bytes) == (vcn * 4096, (after - vcn) * 4096)
     assert (last.volume_offset, last.stream_offset + last.length_bytes) == (MISSING, 1 << 60)
