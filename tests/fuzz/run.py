@@ -108,6 +108,7 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
+        gc.unfreeze()
         self._stack.close()
 
     def run(self, cases: Iterable[int], jobs: int) -> Iterator[Ended]:
