@@ -40,6 +40,14 @@ def stage_line(verdict: Verdict) -> str:
     return _("Stage: {number} of 5, {name}").format(number=int(verdict.stage), name=_(verdict.stage_name))
 
 
+def gaps_line(report: Report) -> str:
+    """Return how much was not examined or saved, on one line."""
+    material = sum(gap.material for gap in report.gaps)
+    return _("Gaps: {count}, {material} of them material").format(
+        count=number(len(report.gaps)), material=number(material)
+    )
+
+
 def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     verdict = report.verdict
     yield headline(verdict.outcome, families(report.findings)).upper()
@@ -89,10 +97,7 @@ def _figures(report: Report) -> Iterator[str]:
         f"{number(count)} {say(severity, SEVERITIES)}" for severity, count in count_severities(report.findings)
     )
     yield _("Findings: {figures}").format(figures=severities or "0")
-    material = sum(gap.material for gap in report.gaps)
-    yield _("Gaps: {count}, {material} of them material").format(
-        count=number(len(report.gaps)), material=number(material)
-    )
+    yield gaps_line(report)
     yield _("Read: {read} of {total} ({percent})").format(
         read=size(coverage.bytes_read),
         total=size(content_bytes(coverage)),
