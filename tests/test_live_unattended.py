@@ -98,6 +98,7 @@ def test_infected_pc_to_signed_case_on_exfat(
     assert re.search(r"^ *I N D I C A T O R S   F O U N D", out, re.MULTILINE)
     assert "Stage: 4 of 5" in out
     assert "What to do" in out
+    assert len(re.findall(rf"^Gaps: {len(report.gaps)}, ", out, re.MULTILINE)) == 2  # the command's and the result's
     assert re.search(r"^triage: starting", out, re.MULTILINE)
     assert "Powering off in 0 s. Press a key to stay." in out
 

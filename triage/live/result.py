@@ -15,7 +15,7 @@ from triage.pipeline.supervise import exit_code
 from triage.report.case_files import ALLOWED_SIGNERS, REPORT
 from triage.report.document import load_report
 from triage.report.sshsig import fingerprint, parse_signer_line
-from triage.report.text import stage_line
+from triage.report.text import gaps_line, stage_line
 from triage.report.view import families
 from triage.report.words import OUTCOME_MEANINGS, headline, number, say, size
 
@@ -55,6 +55,7 @@ def result_lines(case: Path) -> Iterator[Line]:
                 count=number(report.rescue.files), size=size(report.rescue.bytes)
             )
         )
+    yield Line(gaps_line(report))
     yield Line()
     yield Line(_("For the paper form"), loud=True)
     yield Line("  " + _("Case: {folder}").format(folder=case.name))

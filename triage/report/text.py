@@ -70,6 +70,14 @@ def first_verdict(first: FirstVerdict) -> str:
     return _("so far, names and registry hold no known indicator; that is no verdict. {unread}").format(unread=unread)
 
 
+def gaps_line(report: Report) -> str:
+    """Return how much was not examined or saved, on one line."""
+    material = sum(gap.material for gap in report.gaps)
+    return _("Gaps: {count}, {material} of them material").format(
+        count=number(len(report.gaps)), material=number(material)
+    )
+
+
 def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     verdict = report.verdict
     yield headline(verdict.outcome, families(report.findings)).upper()
@@ -138,10 +146,7 @@ def _figures(report: Report) -> Iterator[str]:
         f"{number(count)} {say(severity, SEVERITIES)}" for severity, count in count_severities(report.findings)
     )
     yield _("Findings: {figures}").format(figures=severities or "0")
-    material = sum(gap.material for gap in report.gaps)
-    yield _("Gaps: {count}, {material} of them material").format(
-        count=number(len(report.gaps)), material=number(material)
-    )
+    yield gaps_line(report)
     yield _("Read: {read} of {total} ({percent})").format(
         read=size(coverage.bytes_read),
         total=size(content_bytes(coverage)),
