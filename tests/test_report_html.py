@@ -84,7 +84,8 @@ def test_the_order_is_verdict_then_what_to_do_then_the_rest() -> None:
         "Why this verdict", "Evidence", "unchanged", "Volumes", "only NTFS volumes are examined", "FRONTDESK-02",
         "Findings", "30 more in findings.jsonl", "Coverage", "DOES NOT ADD UP", "✓ agree", "✗ differ by 1",
         "Gaps", "Material", "8 sectors cannot be read", "Not material", "Rescued files", "Check it yourself",
-        "sha256sum -c SHA256SUMS", "ssh-keygen -Y verify", "sha256sum -c manifest-sha256.txt", "SHA256:of+the/key", "How this report was made",
+        "sha256sum -c SHA256SUMS", "ssh-keygen -Y verify",
+        "sha256sum -c manifest-sha256.txt", "SHA256:of+the/key", "How this report was made",
         "wannacry-files", "pytsk3 20260715", "triage-report/1",
     ]  # fmt: skip
     at = 0
