@@ -20,7 +20,8 @@ from tests.cases import Case, examine_here, run_case
 from tests.lab.mounts import mount_for_writing
 from tests.loops import run, sparse
 from tests.mft_editor import DATA, FLAGS, SEQUENCE, MftEditor, attributes
-from tests.needs import needs_device, needs_root, needs_tool
+from tests.needs import needs_data, needs_device, needs_root, needs_tool
+from tests.real_images import IMAGES, make_raw
 from triage.model.deleted import DeletedStream, DeletedSummary, Recoverability
 from triage.model.errors import ExitCode, ParseError
 from triage.model.gap import GapKind
@@ -386,3 +387,24 @@ def test_deleted_entries_are_left_out_when_asked(plain: Path, tmp_path: Path) ->
     assert _deleted(case) == []
     assert (case.folder / "deleted.jsonl").read_text() == ""
     assert "Not listed, as asked." in (case.folder / "report.html").read_text()
+
+
+@needs_data()
+def test_files_that_windows_deleted_are_all_there_whole(tmp_path: Path) -> None:
+    """Test 7 of the Digital Forensics Tool Testing images: eight files, two directories, one alternate stream."""
+    (image,) = (one for one in IMAGES if one.path == "dftt/7-undel-ntfs.zip")
+    rows = _deleted(examine_here(make_raw(image, tmp_path), tmp_path / "case"))
+    assert {one.path for one in rows if one.directory} == {"dir1", "dir1/dir2"}
+    streams = {f"{one.path}:{one.stream}": one.recoverability for one in rows if one.stream is not None}
+    assert streams == {
+        "frag1.dat:": Recoverability.FREE,
+        "frag2.dat:": Recoverability.FREE,
+        "sing1.dat:": Recoverability.FREE,
+        "mult1.dat:": Recoverability.FREE,
+        "mult1.dat:ADS": Recoverability.FREE,
+        "dir1/dir2/frag3.dat:": Recoverability.FREE,
+        "dir1/mult2.dat:": Recoverability.FREE,
+        "res1.dat:": Recoverability.RESIDENT,
+        "$OrphanFiles/37-1/sing2.dat:": Recoverability.FREE,
+    }
+    assert sum(one.bytes.recoverable for one in rows) == sum(one.size_bytes for one in rows)
