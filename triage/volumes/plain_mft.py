@@ -31,14 +31,15 @@ def plain_mft_blocks(source: ByteSource) -> Iterator[bytes]:
     position = 0
     pending = bytearray()
     for start, length in runs:
-        length = min(length, size - position)
-        for offset in range(0, length, _BLOCK_BYTES):
-            wanted = min(_BLOCK_BYTES, length - offset)
-            pending += source.read(start + offset, wanted).ljust(wanted, b"\0")
+        length = max(min(length, size - position), 0)
+        there = max(min(length, source.size_bytes - start), 0)
+        for offset in range(0, there, _BLOCK_BYTES):
+            pending += source.read(start + offset, min(_BLOCK_BYTES, there - offset))
             whole = len(pending) // mft.record_bytes * mft.record_bytes
             yield bytes(pending[:whole])
             del pending[:whole]
-        position += max(length, 0)
+        pending += bytes((length - there) % mft.record_bytes)  # beyond the evidence: no records, but their alignment
+        position += length
 
 
 class _PlainMft:

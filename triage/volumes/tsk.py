@@ -53,6 +53,8 @@ def _blocks(image: _Image) -> Iterator[bytes]:
         file_system = pytsk3.FS_Info(image, 0, pytsk3.TSK_FS_TYPE_NTFS)
         file = file_system.open_meta(_MFT_ENTRY)
         attribute = next(one.info for one in file if one.info.type == _DATA)
+        if attribute.size > image.get_size():
+            raise VolumeError(f"The Sleuth Kit: $MFT of {attribute.size} bytes is larger than its volume")
         for offset in range(0, attribute.size, _BLOCK_BYTES):
             wanted = min(_BLOCK_BYTES, attribute.size - offset)
             block = file.read_random(offset, wanted, _DATA, attribute.id)
