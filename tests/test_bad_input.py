@@ -109,7 +109,7 @@ def test_evidence_and_case_may_have_any_name(image: Path, tmp_path: Path, name: 
     assert verified.code == 0, verified
     assert "\x1b" not in ran.out + verified.out
     assert "WNCRY" in triage("ls", "-r", f"{evidence}:v1/Users").out
-    assert len((tmp_path / given / "case.log").read_text(encoding="utf-8").splitlines()) == 2
+    assert len((tmp_path / given / "case.log").read_text(encoding="utf-8").splitlines()) == 3
 
 
 @pytest.mark.parametrize("kept_bytes", [MIB - 512, MIB + 4096, 3 * MIB, 9 * MIB, 24 * MIB])

@@ -21,6 +21,7 @@ from tests.memory_source import MemorySource
 from tests.mft_editor import DATA, FIRST_ATTRIBUTE, USED_BYTES, MftEditor, attributes, with_fixups
 from tests.needs import data_path, needs_data, needs_device, needs_root, needs_tool
 from triage.evidence.open import open_evidence
+from triage.evidence.slice import UNREADABLE_SECTOR, BlankingSource
 from triage.model.errors import ExitCode, VolumeError
 from triage.model.gap import GapKind
 from triage.model.report import Witness
@@ -172,22 +173,22 @@ class TestMade:
         case = examine_here(image, tmp_path / "case")
         (one,) = case.report.coverage.reconciliation
         assert (one.counted_by, one.streams) == (Witness.PLAIN_SCAN, (one.data_attributes or 0) - 1)
-        assert case.gaps(GapKind.MFT_STREAM_COUNT) != []
+        assert case.gaps(GapKind.LEDGER) != []
 
     def test_a_plain_scan_reads_around_what_is_unreadable(self, tmp_path: Path) -> None:
         image = tmp_path / "volume.img"
         _make(image, 512, 4096)
         mft, data = MftEditor(image), image.read_bytes()
         bad = mft.offset(30)
-        blocks = b"".join(plain_mft_blocks(MemorySource(data, unreadable=range(bad, bad + 1))))
+        blocks = b"".join(plain_mft_blocks(BlankingSource(MemorySource(data, unreadable=range(bad, bad + 1)))))
         whole = bytearray(b"".join(plain_mft_blocks(MemorySource(data))))
-        whole[30 * mft.record_bytes : 30 * mft.record_bytes + 512] = bytes(512)
+        whole[30 * mft.record_bytes : 30 * mft.record_bytes + 512] = UNREADABLE_SECTOR
         assert blocks == whole
         first, mirror = mft.mft_cluster * mft.cluster_bytes, mft.mirror_cluster * mft.cluster_bytes
-        assert list(plain_mft_blocks(MemorySource(data, unreadable=range(first, first + 1)))) != []
+        assert list(plain_mft_blocks(BlankingSource(MemorySource(data, unreadable=range(first, first + 1))))) != []
         both = [*range(first, first + 1), *range(mirror, mirror + 1)]
         with pytest.raises(VolumeError, match="no first record"):
-            list(plain_mft_blocks(MemorySource(data, unreadable=both)))
+            list(plain_mft_blocks(BlankingSource(MemorySource(data, unreadable=both))))
 
 
 def _ufs_superblock() -> bytes:
@@ -216,9 +217,11 @@ def _resize_records(image: Path, record_bytes: int) -> None:
             _set_mft_runs(record, start, count * record_bytes, mft.cluster_bytes)
         stored += with_fixups(record)
     mft.write(start * mft.cluster_bytes, stored)
+    mirror = start + -(-len(stored) // mft.cluster_bytes)
+    mft.write(mirror * mft.cluster_bytes, stored[: 4 * record_bytes])
     assert record_bytes > old_bytes
     boot = mft.read(0, 512)
-    struct.pack_into("<Q", boot, 0x30, start)
+    struct.pack_into("<QQ", boot, 0x30, start, mirror)
     struct.pack_into("<b", boot, 0x40, 1 - record_bytes.bit_length())
     mft.write(0, boot)
     mft.write(image.stat().st_size - 512, boot)

@@ -48,8 +48,8 @@ def _untold(one: Reconciliation, gaps: list[Gap]) -> Iterator[str]:
     """Look for an equation that fails without a material gap, or that could not be drawn up without any."""
     records = one.base_records + one.extension_records + one.unreadable_records
     equations = (
-        ("records", records, one.bitmap_bits, (GapKind.MFT_BITMAP, GapKind.MFT_RECORD)),
-        ("streams", one.streams, one.data_attributes, (GapKind.MFT_STREAM_COUNT,)),
+        ("records", records, one.bitmap_bits, (GapKind.LEDGER, GapKind.MFT_BITMAP, GapKind.MFT_RECORD)),
+        ("streams", one.streams, one.data_attributes, (GapKind.LEDGER, GapKind.MFT_STREAM_COUNT)),
     )
     for name, ours, witness, kinds in equations:
         told = [gap for gap in gaps if gap.kind in kinds and (gap.material or witness is None)]
