@@ -143,8 +143,10 @@ class Runner:
                 mutant = mutate(self._templates, case)
                 os.write(answer, msgspec.json.encode(self.examine(case, mutant)))
                 status = 0
+            except MemoryError:
+                os.write(words, b"MemoryError\n")  # a traceback would need memory, too
             finally:
-                if status:
+                if sys.exc_info()[0] is not None:
                     traceback.print_exc()
                 sys.stderr.flush()
                 os._exit(status)

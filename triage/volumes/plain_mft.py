@@ -78,7 +78,9 @@ class _PlainMft:
         for start, length in known:
             if wanted < length:
                 record = _mend(self._source.read(start + wanted, self.record_bytes))
-                return next(self._runs(record, at) for at in _attributes(record, _DATA) if _vcn(record, at) == vcn)
+                for at in _attributes(record, _DATA):
+                    if _vcn(record, at) == vcn:
+                        return self._runs(record, at)
             wanted -= length
         raise ValueError(f"record {entry} of a later piece is not in an earlier one")
 
