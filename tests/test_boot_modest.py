@@ -32,8 +32,6 @@ _TABLET = Pc(firmware=Firmware.UEFI_32, bus=Bus.NVME, memory_mib=2048)
 _OLD_PC = Pc(bus=Bus.IDE, usb="usb-ehci", devices=("megasas",))
 _TO_MEMORY, _OTHER_SCREEN_MODE = 2, 3  # entries of the menu
 _NOTE = "kept.txt"
-# What root can do: ask the first process to start a program.
-_WITHOUT_LIMITS = "systemd-run --quiet --wait --pipe "
 _QUESTIONS = {
     "stick": "cat /run/triage/stick.json",
     "medium": "findmnt --noheadings --output FSTYPE /run/live/medium",
@@ -95,10 +93,10 @@ def _visit(
         session = Session(running, folder, pc.bus)
         session.start(entry)
         node = session.find(_PC)
-        attempts = _try(session, raw, node)
+        attempts = _try(session, session.shell.run, raw, node)
         answers = {name: session.shell.run(command)[1] for name, command in _QUESTIONS.items()}
         do(session)
-        unlimited = _try(session, raw, session.find(_SCRATCH), outside=_WITHOUT_LIMITS)
+        unlimited = _try(session, session.run_without_limits, raw, session.find(_SCRATCH))
         session.wait_for_screen()
         screen = session.picture("screen")
         session.type_on_screen("poweroff")
@@ -116,14 +114,13 @@ def _visit(
 
 
 def _try(
-    session: Session, raw: Mapping[str, tuple[str, str]], node: Node, *, outside: str = ""
+    session: Session, start: Callable[[str], tuple[int, str]], raw: Mapping[str, tuple[str, str]], node: Node
 ) -> dict[str, tuple[int, str]]:
-    """Send raw commands to a disk, by default within the limits of the shell."""
+    """Send raw commands to a disk."""
     others = {"generic": node.disk.replace("nvme", "ng"), "controller": node.disk.removesuffix("n1")}
     programs = {name: session.upload(name) for name in {name for name, _words in raw.values()}}
     return {
-        what: session.shell.run(f"{outside}{programs[name]} {words.format(disk=node.disk, **others)}")
-        for what, (name, words) in raw.items()
+        what: start(f"{programs[name]} {words.format(disk=node.disk, **others)}") for what, (name, words) in raw.items()
     }
 
 

@@ -14,7 +14,7 @@ SG_IO = 0x2285
 TO_DEVICE = -2
 COMMANDS = {
     "scsi": bytes.fromhex("2a 00 00 00 00 22 00 00 01 00"),
-    "ata": bytes.fromhex("85 0b 06 00 00 00 01 00 22 00 00 00 00 40 35 00"),
+    "ata": bytes.fromhex("85 0b 06 00 00 00 01 00 22 00 00 00 00 40 34 00"),
 }
 
 
