@@ -11,14 +11,15 @@ import msgspec
 from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.finding import Finding, FindingKind, Severity
 
-_NAMES = frozenset({"pagefile.sys", "swapfile.sys", "hiberfil.sys", "memory.dmp"})
+_ROOT_ENTRY = 5  # its alternate streams are anybody's
+_PATHS = frozenset({"pagefile.sys", "swapfile.sys", "hiberfil.sys", "windows/memory.dmp"})
 
 
 def holds_other_files(subject: Subject) -> bool:
     """Say whether a stream is file system metadata, paged memory or a dump."""
-    if subject.mft_entry < FIRST_USER_ENTRY or subject.path.startswith("$Extend/"):
-        return True
-    return subject.path.rpartition("/")[2].lower() in _NAMES
+    if subject.mft_entry < FIRST_USER_ENTRY:
+        return subject.mft_entry != _ROOT_ENTRY
+    return subject.path.startswith("$Extend/") or subject.path.lower() in _PATHS
 
 
 def weaken(finding: Finding, subject: Subject) -> Finding:

@@ -62,7 +62,10 @@ class HeaderReader:
             found = [one for one in self._examiner.end(complete=False) if isinstance(one, Finding)]
             if not window.is_last:
                 state = StreamState.EXCLUDED
-                bytes_read = len(window.view) - sum(bad.length_bytes for bad in reader.bad_ranges)
+                bytes_read = len(window.view) - sum(
+                    max(0, min(bad.stream_offset + bad.length_bytes, len(window.view)) - bad.stream_offset)
+                    for bad in reader.bad_ranges
+                )
         for finding in told(item.survey, subject, found):
             self._journal.add(FindingRecord(finding))
         for gap in reader.gaps(item.plan):

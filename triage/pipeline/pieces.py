@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from triage.evidence.slice import OverlaySource
+from triage.model.errors import EvidenceLostError
 from triage.model.source import ByteSource
 from triage.model.volume import VolumeInfo
 from triage.pipeline.job import Token
@@ -59,7 +60,7 @@ class HeldPieces:
             return
         try:
             data = piece.source.read(extent.volume_offset, extent.length_bytes)
-        except OSError:
+        except (OSError, EvidenceLostError):
             return
         if len(data) == extent.length_bytes:
             self._held.setdefault(piece.token, {})[extent.volume_offset] = data

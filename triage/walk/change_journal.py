@@ -13,7 +13,7 @@ import numpy as np
 from triage.artefacts.usn_journal import ChangeColumns, parse_changes
 from triage.model.errors import ParseError
 from triage.model.gap import Gap, GapKind, Where
-from triage.volumes.extents import BadRange, Extent, ExtentReader
+from triage.volumes.extents import MISSING, BadRange, Extent, ExtentReader
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.mft import MftTable
 from triage.walk.paths import Paths
@@ -59,6 +59,10 @@ class ChangeJournal:
             return []
         stretches: list[list[Extent]] = []
         for extent in extents:
+            if extent.volume_offset == MISSING:
+                detail = "change journal not read: its run list is cut short"
+                self._note_gap(detail, extent.stream_offset, extent.length_bytes)
+                continue
             last = stretches[-1][-1] if stretches else None
             if last is not None and last.stream_offset + last.length_bytes == extent.stream_offset:
                 stretches[-1].append(extent)

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from triage.model.gap import Gap, GapKind, Where
-from triage.volumes.mft_records import I64, U8
+from triage.volumes.mft_records import I64
 from triage.volumes.ntfs import NtfsVolume
+from triage.volumes.run_columns import decode_run_columns
 from triage.walk.mft import MftTable
 from triage.walk.streams import Streams
 
 _LISTED = 64
 _BAD_CLUSTERS_ENTRY = 8
-_LONGEST_NUMBER_BYTES = 6  # of a run's length and of a step: what is more is damaged, and told when it is read
 
 
 def cross_links(volume: NtfsVolume, table: MftTable, streams: Streams) -> Iterator[Gap]:
@@ -48,42 +48,9 @@ def _runs(table: MftTable) -> tuple[I64, I64, I64]:
     rows = table.streams
     wanted = ~rows.resident & table.base[rows.owner] & (rows.owner != _BAD_CLUSTERS_ENTRY)
     row: I64 = np.flatnonzero(wanted)
-    pairs: U8 = np.frombuffer(rows.pairs + bytes(32), np.uint8)
-    position = rows.pairs_offset[row]
-    end = position + rows.pairs_length[row]
-    cluster = np.zeros(len(row), np.int64)
-    found: list[tuple[I64, I64, I64]] = []
-    while row.size:
-        header = pairs[position].astype(np.int64)
-        length_bytes, step_bytes = header & 15, header >> 4
-        after = position + 1 + length_bytes + step_bytes
-        sound = (header != 0) & (after <= end) & (length_bytes > 0)
-        sound &= (length_bytes <= _LONGEST_NUMBER_BYTES) & (step_bytes <= _LONGEST_NUMBER_BYTES)
-        row, position, end, cluster, length_bytes, step_bytes, after = (
-            column[sound] for column in (row, position, end, cluster, length_bytes, step_bytes, after)
-        )
-        length, step = (
-            _number(pairs, position + 1, length_bytes),
-            _number(pairs, position + 1 + length_bytes, step_bytes),
-        )
-        negative = (step_bytes > 0) & (step >> np.maximum(8 * step_bytes - 1, 0) & 1 == 1)
-        cluster = cluster + step - np.where(negative, np.int64(1) << 8 * step_bytes, 0)
-        on_disk = (step_bytes > 0) & (cluster >= 0) & (length > 0)
-        found.append((row[on_disk], cluster[on_disk], length[on_disk]))
-        position = after
-    empty = np.empty(0, np.int64)
-    columns = zip(*found, strict=True) if found else ((empty,), (empty,), (empty,))
-    rows_of, first, clusters = (np.concatenate(column) for column in columns)
-    return rows_of, first, clusters
-
-
-def _number(pairs: U8, start: I64, length: I64) -> I64:
-    """Read little-endian numbers of different lengths."""
-    number = np.zeros(len(start), np.int64)
-    for place in range(_LONGEST_NUMBER_BYTES):
-        byte = pairs[start + place].astype(np.int64)
-        number |= np.where(place < length, byte << (8 * place), 0)
-    return number
+    found, _damaged = decode_run_columns(rows.pairs, rows.pairs_offset[row], rows.pairs_length[row])
+    found = found.take(found.cluster >= 0)
+    return row[found.of], found.cluster, found.clusters
 
 
 def _shared(row: I64, first: I64, clusters: I64) -> dict[tuple[int, int], int]:

@@ -13,6 +13,7 @@ from triage.walk.mft import DOS_NAMESPACE, MftTable
 ROOT_ENTRY = 5
 ORPHAN_ROOT = "$OrphanFiles"
 _LONGEST_CHAIN = 4096
+_LONGEST_PATH = 32_767  # what Windows can name
 
 
 class Paths:
@@ -93,6 +94,8 @@ class Paths:
         for directory, row in reversed(chain):
             name = self._name(row)
             path = f"{path}/{name}" if path else name
+            if len(path) > _LONGEST_PATH:
+                path = f"{ORPHAN_ROOT}/{directory}-{self._sequences[directory]}"
             self._directories[directory] = path
         return path
 

@@ -90,12 +90,29 @@ def _unsound_gaps(volume: NtfsVolume, table: MftTable, streams: Streams) -> Iter
     odd = entries.odd | (entries.indexes & ~may_have_indexes[owner])
     lost_content = table.base & ~entries.directory & ~entries.special & ~has_content
     losses = (
+        (
+            _lost_starts(table, streams),
+            "MFT record of a file that has lost the beginning of a stream: that stream is not known",
+        ),
         (odd & entries.in_use, "MFT record damaged: some of its attributes are lost (the others were examined)"),
         (lost_name, "MFT record of a file that has lost a name (its content was examined)"),
         (lost_content, "MFT record of a file that has lost its content"),
     )
     for mask, detail in losses:
         yield from _listed(volume, GapKind.MFT_RECORD, mask, detail)
+
+
+def _lost_starts(table: MftTable, streams: Streams) -> Mask:
+    """Tell the files that have a later piece of a stream, but not its first one."""
+    rows = table.streams
+    lost = np.zeros(len(table.entries.in_use), bool)
+    later = {
+        (rows.owner.item(row), streams.name(row))
+        for row in np.flatnonzero(~rows.head & table.base[rows.owner]).tolist()
+    }
+    for owner, name in later:
+        lost[owner] |= all(streams.name(head) != name for head in streams.heads_of(owner))
+    return lost
 
 
 def _bitmap_gaps(volume: NtfsVolume, bits: Mask, in_use: Mask, readable: Mask) -> Iterator[Gap]:

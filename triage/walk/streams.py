@@ -8,21 +8,21 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from triage.model.entry import FIRST_USER_ENTRY, FileTimes, StreamForm, StreamState, Subject
+from triage.model.entry import FileTimes, StreamForm, StreamState, Subject
 from triage.model.errors import ParseError, VolumeError
 from triage.volumes.extents import MISSING, Extent, extents_of_runs, readable_end
 from triage.volumes.lznt1 import Lznt1Content
 from triage.volumes.mft_records import ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE, I64, Mask
 from triage.volumes.ntfs import NtfsVolume
 from triage.volumes.reparse import WOF_TAG, Content, sort_of
-from triage.volumes.runs import LOST, Run, count_clusters, decode_runs
+from triage.volumes.runs import HOLE, LOST, Run, count_clusters, decode_runs
 from triage.volumes.wof import WOF_REPARSE_BYTES, WOF_STREAM, WofFormat, wof_format
 from triage.walk.links import reparse_point
 from triage.walk.mft import MftTable
 from triage.walk.paths import Paths
 
 _RECALLED = 0x1000 | 0x40000 | 0x400000  # offline, recall on open, recall on data access ([MS-FSCC] 2.6)
-_SYSTEM_SPARSE = {"$Bad", "$J"}
+_SYSTEM_SPARSE = {("$badclus", "$Bad"), ("$extend/$usnjrnl", "$J")}
 _READABLE_HOLES_BYTES = 64 << 30
 _CHUNK = 512
 _STREAM_FIELDS = (
@@ -142,7 +142,8 @@ class Streams:
         """Return where a non-resident stream's clusters lie, holes left out; `ParseError` for a damaged run list."""
         rows = self._table.streams
         sizes = rows.size_bytes.item(head), rows.initialized_bytes.item(head)
-        return [one for one in extents_of_runs(self._runs(head), self._cluster_bytes, *sizes) if one.volume_offset >= 0]
+        extents = extents_of_runs(self._runs(head), self._cluster_bytes, *sizes)
+        return [one for one in extents if one.volume_offset != HOLE]
 
     def _find_repeats(self) -> dict[int, int]:
         """Number the streams that have their name from an earlier one of their entry, too; only damage makes them."""
@@ -268,25 +269,26 @@ class Streams:
             state = StreamState.NOT_DECODABLE if content is Content.ENCODED else StreamState.REPARSE_POINT
             place = "in another form" if content is Content.ENCODED else "elsewhere"
             return state, f"content lies {place}: {self._reparse_point(row)}"
-        is_system_sparse = subject.stream in _SYSTEM_SPARSE and not row.resident and self._is_system(subject)
+        is_system_sparse = not row.resident and (subject.path.lower(), subject.stream) in _SYSTEM_SPARSE
         if is_system_sparse and self._allocated_bytes(row.head) < subject.size_bytes:
             return StreamState.SPARSE_SYSTEM, "sparse system stream"
+        volume_bytes = self.volume.geometry.volume_bytes
+        if not row.resident and row.size_bytes > volume_bytes and self._allocated_bytes(row.head) > volume_bytes:
+            return StreamState.PARTIAL, "claims more clusters than the volume has: not read"
         if row.size_bytes > self._most_holes_bytes and self._missing_bytes(row, subject.form) > self._most_holes_bytes:
             return StreamState.PARTIAL, "more holes and clusters beyond the end than the evidence has bytes: not read"
         return None, ""
 
     def _is_local(self, row: _Row) -> bool:
         """Say whether a reparse point's content lies here all the same: a cloud file that was fetched, for example."""
-        if row.dos_attributes & _RECALLED:
-            return False
-        return row.resident or self._allocated_bytes(row.head) > 0
+        if row.resident:
+            return not row.dos_attributes & _RECALLED
+        allocated = self._allocated_bytes(row.head)
+        return allocated >= row.size_bytes if row.dos_attributes & _RECALLED else allocated > 0
 
     def _reparse_point(self, row: _Row) -> str:
         point = reparse_point(self.volume, self._table, row.owner)
         return "" if point is None else point.described
-
-    def _is_system(self, subject: Subject) -> bool:
-        return subject.mft_entry < FIRST_USER_ENTRY or subject.path.startswith("$Extend/")
 
     def _allocated_bytes(self, head: int) -> int:
         """Return how many bytes of clusters a stream has; `ParseError` where its run list is damaged."""
