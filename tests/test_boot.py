@@ -31,7 +31,7 @@ _PLAIN_VGA = (720, 400)  # 80 columns, 25 lines
 
 _PC, _SECOND, _PLUGGED = "LAB-PC", "LAB-SECOND", "LAB-PLUGGED"
 _SAVED = (Kind.USER_INTACT, Kind.MOVED_ORIGINAL, Kind.PREPARED)
-_LIMITS = "systemctl show --property CapabilityBoundingSet,DevicePolicy,DeviceAllow {unit}"
+_LIMITS = "systemctl show --no-pager --property CapabilityBoundingSet,DevicePolicy,DeviceAllow {unit}"
 _QUESTIONS = {
     "stick": "cat /run/triage/stick.json",
     "secure boot": "dmesg | grep -i 'secure boot'",
