@@ -176,6 +176,8 @@ def test_a_volume_that_is_not_ntfs_is_listed_with_the_reason(
     (gap,) = [gap for gap in report.gaps if gap.where.volume == "v1"]
     assert (gap.detail, gap.material) == (f"{kind}: only NTFS is examined; {meaning}", material)
     assert (f"volume not examined: {gap.detail}  v1" in ran.out) == material
+    material_gaps = sum(gap.material for gap in report.gaps)
+    assert f"Gaps: {len(report.gaps)}, {material_gaps} of them material: volume not examined\n" in ran.out
     assert here("ls", f"{evidence}:v1/").error_line == f"v1 cannot be read: {kind}: only NTFS is examined"
 
 

@@ -55,7 +55,7 @@ def result_lines(case: Path) -> Iterator[Line]:
                 count=number(report.rescue.files), size=size(report.rescue.bytes)
             )
         )
-    yield Line(gaps_line(report))
+    yield from _wrapped(gaps_line(report))
     yield Line()
     yield Line(_("For the paper form"), loud=True)
     yield Line("  " + _("Case: {folder}").format(folder=case.name))

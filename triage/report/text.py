@@ -71,11 +71,13 @@ def first_verdict(first: FirstVerdict) -> str:
 
 
 def gaps_line(report: Report) -> str:
-    """Return how much was not examined or saved, on one line."""
-    material = sum(gap.material for gap in report.gaps)
-    return _("Gaps: {count}, {material} of them material").format(
-        count=number(len(report.gaps)), material=number(material)
+    """Return how much was not examined or saved, on one line, and of what kinds the material gaps are."""
+    material = [gap.kind for gap in report.gaps if gap.material]
+    line = _("Gaps: {count}, {material} of them material").format(
+        count=number(len(report.gaps)), material=number(len(material))
     )
+    kinds = ", ".join(say(kind, GAP_KINDS) for kind in dict.fromkeys(material))
+    return f"{line}: {kinds}" if kinds else line
 
 
 def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
