@@ -40,6 +40,8 @@ _QUESTIONS = {
     "swap": "cat /proc/swaps",
     "limits of the screen": _LIMITS.format(unit="triage-screen@ttyS0"),
     "limits of the run": _LIMITS.format(unit="triage-auto"),
+    "limits of the stick's service": _LIMITS.format(unit="triage-stick"),
+    "crash records": "systemctl is-enabled systemd-pstore; grep -E 'efivarfs|efi_pstore' /proc/filesystems /proc/modules",
 }
 # What must fail, with the shell that the stick gives; {disk} is the PC's disk, {part} its first partition.
 _ATTEMPTS = {
@@ -65,6 +67,9 @@ _ATTEMPTS = {
     "discard": "blkdiscard --force {disk}",
     "partition table": "sfdisk --delete {disk}",
     "another control group": "sh -c 'echo $$ >/sys/fs/cgroup/init.scope/cgroup.procs'",
+    "a program of udev's": "echo true >>/usr/lib/triage/lock-device",
+    "a rule of udev's": "mkdir -p /run/udev/rules.d && echo >/run/udev/rules.d/99-own.rules",
+    "a rule of udev's that stays": "mkdir -p /etc/udev/rules.d && echo >/etc/udev/rules.d/99-own.rules",
     "a program of the kernel's": "echo '|/bin/false' >/proc/sys/kernel/core_pattern",
 }
 
@@ -191,6 +196,15 @@ def test_secure_boot_is_on_where_it_should_be(boot: Boot) -> None:
 def test_the_run_has_the_limits_that_the_attempts_met(boot: Boot) -> None:
     assert "cap_sys_admin" not in boot.answers["limits of the run"]
     assert boot.answers["limits of the run"] == boot.answers["limits of the screen"]
+
+
+def test_the_stick_is_prepared_without_raw_commands(boot: Boot) -> None:
+    assert "cap_sys_admin" in boot.answers["limits of the stick's service"]
+    assert "cap_sys_rawio" not in boot.answers["limits of the stick's service"]
+
+
+def test_crash_records_stay_in_the_firmware(boot: Boot) -> None:
+    assert boot.answers["crash records"].split() == ["masked"]
 
 
 def test_bios_gives_the_text_mode_of_plain_vga(boot: Boot) -> None:
