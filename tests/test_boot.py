@@ -41,7 +41,7 @@ _QUESTIONS = {
     "limits of the screen": _LIMITS.format(unit="triage-screen@ttyS0"),
     "limits of the run": _LIMITS.format(unit="triage-auto"),
     "limits of the stick's service": _LIMITS.format(unit="triage-stick"),
-    "crash records": "systemctl is-enabled systemd-pstore; grep -E 'efivarfs|efi_pstore' /proc/filesystems /proc/modules",
+    "crash records": "systemctl is-enabled systemd-pstore; grep -E 'efivarfs|efi_pstore' /proc/{filesystems,modules}",
 }
 # What must fail, with the shell that the stick gives; {disk} is the PC's disk, {part} its first partition.
 _ATTEMPTS = {
