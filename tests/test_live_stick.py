@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loops import run, sparse
+from tests.loops import loop_device, run, sparse
 from tests.needs import needs_device, needs_root, needs_tool
 from tests.rescue_samples import sha256
 from tests.sticks import (
@@ -26,8 +26,8 @@ from tests.sticks import (
 from triage.evidence import sysfs
 from triage.evidence.mounts import Mount
 from triage.evidence.sysfs import BlockDevice, partition_of
-from triage.live import medium, stick
-from triage.live.data_partition import BUILT_SERIAL, LABEL, make_fit
+from triage.live import data_partition, medium, stick
+from triage.live.data_partition import BUILT_SERIAL, LABEL, make_fit, mount_data
 from triage.live.lock import lock_others
 from triage.live.medium import confirm_stick, find_stick
 from triage.live.problem import Problem, StickError
@@ -132,6 +132,11 @@ def test_stick_that_holds_a_file_is_not_made_anew(live: LiveSystem, image: Path,
         assert state.mount_point is not None
         assert (live.media / "case" / "evidence").read_bytes() == b"kept"
         assert state.free_bytes < IMAGE_BYTES
+        assert messages(state) == (
+            "only 24.1 MB of the stick's 134 MB are used: it held a file before it was first started from; "
+            "to use all of it, save what it holds and write the image onto it once more"
+        )
+        assert prepare_stick() == state  # still mounted
         run("umount", live.media)
         assert serial_of(disk) == f"{BUILT_SERIAL:#x}"
 
@@ -290,6 +295,18 @@ def test_data_partition_that_cannot_be_mounted_is_told(live: LiveSystem, tmp_pat
         state = prepare_stick()
         assert (state.disk, state.mount_point) == (str(disk.node), None)
         assert "mount failed: " in messages(state)
+
+
+@needs_tool("mkfs.ext4")
+def test_write_protected_stick_is_not_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a driver of the kernel, as the stick's own is: of itself, mount would fall back to reading."""
+    volume = sparse(tmp_path / "volume", 8 * MIB)
+    run("mkfs.ext4", "-q", volume)
+    monkeypatch.setattr(data_partition, "FILESYSTEM", "ext4")
+    with loop_device(volume, "--read-only") as node:
+        with pytest.raises(StickError, match="is write-protected but"):
+            mount_data(BlockDevice(node.name, node.stat().st_rdev, node), tmp_path / "mnt")
+        assert not (tmp_path / "mnt").is_mount()
 
 
 def test_disk_that_cannot_be_locked_is_shouted(

@@ -7,7 +7,7 @@ from pathlib import Path
 from triage.evidence.destination import free_bytes
 from triage.evidence.mounts import read_mounts
 from triage.evidence.sysfs import BlockDevice
-from triage.live.data_partition import data_partition, make_fit, mount_data
+from triage.live.data_partition import data_partition, left_small, make_fit, mount_data
 from triage.live.lock import lock_others, release_stick
 from triage.live.medium import Stick, UnknownStickError, find_stick
 from triage.live.problem import Problem, StickError
@@ -33,6 +33,7 @@ def prepare_stick() -> StickState:
         try:
             partition = data_partition(stick.disk)
             _open_for_writing(stick, partition)
+            problems += left_small(stick.disk, partition)
             free = free_bytes(MOUNT_POINT)
             mount_point = MOUNT_POINT
         except UnknownStickError as error:  # pulled out meanwhile: its name may be that of a disk of the PC by now
