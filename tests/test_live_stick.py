@@ -261,6 +261,7 @@ def test_disk_that_takes_the_name_of_the_stick_is_not_written(
 
         if command == "lock":
             monkeypatch.setattr(stick, "lock_others", lock_slowly)
+            monkeypatch.setattr("triage.live.lock.run_program", lambda *_wrong: pytest.fail("it was released"))
         else:
             monkeypatch.setattr("triage.live.lock.run_program", release_wrong)
         state = prepare_stick()
@@ -304,9 +305,12 @@ def test_write_protected_stick_is_not_mounted(tmp_path: Path, monkeypatch: pytes
     run("mkfs.ext4", "-q", volume)
     monkeypatch.setattr(data_partition, "FILESYSTEM", "ext4")
     with loop_device(volume, "--read-only") as node:
-        with pytest.raises(StickError, match="is write-protected but"):
-            mount_data(BlockDevice(node.name, node.stat().st_rdev, node), tmp_path / "mnt")
-        assert not (tmp_path / "mnt").is_mount()
+        try:
+            with pytest.raises(StickError, match="is write-protected but"):
+                mount_data(BlockDevice(node.name, node.stat().st_rdev, node), tmp_path / "mnt")
+        finally:
+            if (tmp_path / "mnt").is_mount():
+                run("umount", tmp_path / "mnt")
 
 
 def test_disk_that_cannot_be_locked_is_shouted(
