@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.lab.plan import Kind
 from tests.loops import sparse
 from triage.pipeline.case_folder import RESCUE_FOLDER
 from triage.report.document import load_report
+from triage.report.verify import verify_case
 
 pytestmark = needs_boot()
 
@@ -40,6 +42,8 @@ _QUESTIONS = {
     "swap": "cat /proc/swaps",
     "limits of the screen": _LIMITS.format(unit="triage-screen@ttyS0"),
     "limits of the run": _LIMITS.format(unit="triage-auto"),
+    "limits of the stick's service": _LIMITS.format(unit="triage-stick"),
+    "crash records": "systemctl is-enabled systemd-pstore; grep -E 'efivarfs|efi_pstore' /proc/{filesystems,modules}",
 }
 # What must fail, with the shell that the stick gives; {disk} is the PC's disk, {part} its first partition.
 _ATTEMPTS = {
@@ -65,6 +69,9 @@ _ATTEMPTS = {
     "discard": "blkdiscard --force {disk}",
     "partition table": "sfdisk --delete {disk}",
     "another control group": "sh -c 'echo $$ >/sys/fs/cgroup/init.scope/cgroup.procs'",
+    "a program of udev's": "echo true >>/usr/lib/triage/lock-device",
+    "a rule of udev's": "mkdir -p /run/udev/rules.d && echo >/run/udev/rules.d/99-own.rules",
+    "a rule of udev's that stays": "mkdir -p /etc/udev/rules.d && echo >/etc/udev/rules.d/99-own.rules",
     "a program of the kernel's": "echo '|/bin/false' >/proc/sys/kernel/core_pattern",
 }
 
@@ -73,7 +80,8 @@ class Boot(Struct, frozen=True, kw_only=True):
     """A boot that is over: what was seen inside it, and what it left behind.
 
     `attempts` are the attempts to write by their exit codes and output; `read_only` the read-only flag of each block
-    device by its kernel name, before and after a disk was plugged in; `answers` what a few commands said.
+    device by its kernel name, before and after a disk was plugged in; `answers` what a few commands said;
+    `console` what came out of the serial line until the result.
     """
 
     firmware: Firmware
@@ -85,6 +93,7 @@ class Boot(Struct, frozen=True, kw_only=True):
     nodes: dict[str, Node]
     screen: Picture
     answers: dict[str, str]
+    console: str
 
 
 @pytest.fixture(scope="module", params=(Firmware.BIOS, Firmware.SECURE_BOOT))
@@ -111,6 +120,7 @@ def boot(
         read_only = session.read_only()
         answers = {name: session.shell.run(command)[1] for name, command in _QUESTIONS.items()}
         session.console.expect("Powering off in", RESULT_SECONDS)
+        console = session.console.text
         screen = session.picture("result")
         if firmware is Firmware.BIOS:
             _stay_a_while(session)
@@ -125,6 +135,7 @@ def boot(
         screen=screen,
         nodes=nodes,
         answers=answers,
+        console=console,
     )
     stick.unlink()
 
@@ -193,6 +204,15 @@ def test_the_run_has_the_limits_that_the_attempts_met(boot: Boot) -> None:
     assert boot.answers["limits of the run"] == boot.answers["limits of the screen"]
 
 
+def test_the_stick_is_prepared_without_raw_commands(boot: Boot) -> None:
+    assert "cap_sys_admin" in boot.answers["limits of the stick's service"]
+    assert "cap_sys_rawio" not in boot.answers["limits of the stick's service"]
+
+
+def test_crash_records_stay_in_the_firmware(boot: Boot) -> None:
+    assert boot.answers["crash records"].split() == ["masked"]
+
+
 def test_bios_gives_the_text_mode_of_plain_vga(boot: Boot) -> None:
     assert boot.screen.colours > 1
     assert ((boot.screen.width, boot.screen.height) == _PLAIN_VGA) == (boot.firmware is Firmware.BIOS)
@@ -213,9 +233,16 @@ def test_the_stick_holds_a_signed_case_with_the_files_as_they_were(boot: Boot, t
         assert isolation.allowed == ()
         payload = case / RESCUE_FOLDER / "data"
         rescued = {str(path.relative_to(payload)).partition("/")[2]: sha256(path) for path in _files(payload)}
-        fingerprint = (case / "allowed_signers").read_text()
     assert rescued == {one.path: one.sha256 for one in boot.pc.of_kind(*_SAVED) if one.stream == ""}
-    assert fingerprint
+
+
+def test_the_result_comes_out_of_the_serial_line(boot: Boot, tmp_path: Path) -> None:
+    with data_partition(boot.stick, tmp_path / "data") as folder:
+        (case,) = folder.glob("case-*")
+        fingerprint = verify_case(case).fingerprint
+    assert set(re.findall(r"Key fingerprint: (SHA256:\S+)", boot.console)) == {fingerprint}
+    assert f"Case: {case.name}\n" in boot.console
+    assert "I N D I C A T O R S   F O U N D" in boot.console
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -111,6 +111,17 @@ class TestMounted:
             (folder / WINDOWS / "mine.txt").write_bytes(b"x")
         assert not as_built(volume)
 
+    def test_what_macos_puts_there_is_nobodys_file(self, volume: Path, tmp_path: Path) -> None:
+        with mounted_exfat(volume, tmp_path / "mnt") as folder:
+            for name in (".fseventsd", ".Spotlight-V100/Store-V2/A-B", ".Trashes/501"):
+                (folder / name).mkdir(parents=True)
+            for name in ("._.Trashes", ".fseventsd/fseventsd-uuid", ".Spotlight-V100/VolumeConfiguration.plist"):
+                (folder / name).write_bytes(bytes(36))
+        assert as_built(volume)
+        with mounted_exfat(volume, tmp_path / "mnt") as folder:
+            (folder / ".Trashes.txt").write_bytes(b"x")
+        assert not as_built(volume)
+
 
 @pytest.fixture(scope="module")
 def small_volume(tmp_path_factory: pytest.TempPathFactory) -> bytes:

@@ -15,6 +15,7 @@ from tests.sticks import MIB, TOOLS, LiveSystem, live_system, make_stick
 from triage.live import obstacles as obstacles_module
 from triage.live import state as state_module
 from triage.live.disks import _NO_DISK, Disk, disks_of_pc
+from triage.live.lock import lock_others
 from triage.live.obstacles import obstacles
 from triage.live.problem import Problem
 from triage.live.screen import disk_line, new_case_folder, screen_text
@@ -206,6 +207,22 @@ class TestOnDisks:
             assert f"triage run {one.node} --out {live.media}/case-" in text
             assert disk_line(found[0]) == f"{one.node}  33.6 MB"
             run("umount", live.media)
+
+    def test_disk_that_is_not_locked_is_left_out(self, live: LiveSystem, tmp_path: Path) -> None:
+        """It is not opened, and keeps no other from being examined."""
+        images = [sparse(tmp_path / f"{number}.img", 32 * MIB) for number in range(2)]
+        for image in images:
+            run("sh", "-c", f"printf 'start=2048,size=40960,type=7\n' | sfdisk -q {image}")
+        with live.disk(images[0]) as one, live.disk(images[1]) as two:
+            for each in (one, two):
+                run("mkntfs", "-q", "-Q", "-F", f"{each.node}p1")
+            lock_others(None)
+            assert [disk.examinable for disk in disks_of_pc(None)] == [True, True]
+            run("blockdev", "--setrw", two.node)
+            found = disks_of_pc(None)
+        assert [disk.examinable for disk in found] == [True, False]
+        assert found[1].unreadable == "it can be written: the kernel's read-only flag is not set"
+        assert found[1].volumes == ()
 
 
 def live_command(*arguments: str, term: str = "dumb") -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.loops import run, sparse
+from tests.loops import loop_device, run, sparse
 from tests.needs import needs_device, needs_root, needs_tool
 from tests.rescue_samples import sha256
 from tests.sticks import (
@@ -26,10 +26,12 @@ from tests.sticks import (
 from triage.evidence import sysfs
 from triage.evidence.mounts import Mount
 from triage.evidence.sysfs import BlockDevice, partition_of
-from triage.live import medium, stick
-from triage.live.data_partition import BUILT_SERIAL, LABEL, make_fit
-from triage.live.medium import find_stick
-from triage.live.problem import StickError
+from triage.live import data_partition, medium, stick
+from triage.live.data_partition import BUILT_SERIAL, LABEL, make_fit, mount_data
+from triage.live.lock import lock_others
+from triage.live.medium import confirm_stick, find_stick
+from triage.live.problem import Problem, StickError
+from triage.live.programs import run_program
 from triage.live.state import StickState, read_state, write_diskseq
 from triage.live.stick import prepare_stick
 
@@ -61,6 +63,15 @@ def data(disk: BlockDevice) -> BlockDevice:
 def locked(disk: BlockDevice) -> set[str]:
     nodes = sorted(disk.node.parent.glob(f"{disk.name}*"))
     return {run("blockdev", "--getro", node).strip() for node in nodes}
+
+
+def exchange(disk: BlockDevice, image: Path) -> None:
+    """Pull a disk out and plug another in, which gets its name."""
+    run("partx", "--delete", disk.node)
+    run("losetup", "--detach", disk.node)
+    run("losetup", disk.node, image)
+    run("partx", "--add", disk.node)
+    lock(disk)
 
 
 def messages(state: StickState) -> str:
@@ -121,6 +132,11 @@ def test_stick_that_holds_a_file_is_not_made_anew(live: LiveSystem, image: Path,
         assert state.mount_point is not None
         assert (live.media / "case" / "evidence").read_bytes() == b"kept"
         assert state.free_bytes < IMAGE_BYTES
+        assert messages(state) == (
+            "only 24.1 MB of the stick's 134 MB are used: it held a file before it was first started from; "
+            "to use all of it, save what it holds and write the image onto it once more"
+        )
+        assert prepare_stick() == state  # still mounted
         run("umount", live.media)
         assert serial_of(disk) == f"{BUILT_SERIAL:#x}"
 
@@ -221,7 +237,50 @@ def test_system_loaded_from_another_disk_than_told(
         with pytest.raises(StickError, match=f"loaded from {another.name}, which is not the stick"):
             find_stick()
         medium_on(disk)
-        assert find_stick() == disk
+        assert find_stick().disk == disk
+
+
+@pytest.mark.parametrize("command", ["lock", "release"])
+def test_disk_that_takes_the_name_of_the_stick_is_not_written(
+    live: LiveSystem, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """The stick is pulled out while the others are locked, or while it is released; a disk of the PC gets its name."""
+    other = make_stick(tmp_path / "pc.img", STICK_BYTES, signature="1234abce")
+    before = sha256(other.read_bytes())
+    with live.disk(image) as disk:
+
+        def lock_slowly(name: str | None) -> tuple[Problem, ...]:
+            problems = lock_others(name)
+            if name is not None:
+                exchange(disk, other)
+            return problems
+
+        def release_wrong(*released: str | Path) -> None:
+            exchange(disk, other)
+            run_program(*released)
+
+        if command == "lock":
+            monkeypatch.setattr(stick, "lock_others", lock_slowly)
+            monkeypatch.setattr("triage.live.lock.run_program", lambda *_wrong: pytest.fail("it was released"))
+        else:
+            monkeypatch.setattr("triage.live.lock.run_program", release_wrong)
+        state = prepare_stick()
+        assert (state.disk, state.partition, state.mount_point) == (None, None, None), messages(state)
+        assert "is not there any more" in messages(state)
+        assert locked(disk) == {"1"}
+        assert not (live.run / "stick-diskseq").exists()
+    assert sha256(other.read_bytes()) == before
+
+
+def test_copy_that_takes_the_name_of_the_stick_is_another_disk(live: LiveSystem, image: Path, tmp_path: Path) -> None:
+    """To the signature, and with the stick itself gone: only the kernel's number tells."""
+    copy = make_stick(tmp_path / "copy.img", STICK_BYTES)
+    with live.disk(image) as disk:
+        found = find_stick()
+        confirm_stick(found)
+        exchange(disk, copy)
+        with pytest.raises(StickError, match="is not there any more"):
+            confirm_stick(found)
 
 
 def test_stick_without_its_data_partition(live: LiveSystem, image: Path) -> None:
@@ -237,6 +296,21 @@ def test_data_partition_that_cannot_be_mounted_is_told(live: LiveSystem, tmp_pat
         state = prepare_stick()
         assert (state.disk, state.mount_point) == (str(disk.node), None)
         assert "mount failed: " in messages(state)
+
+
+@needs_tool("mkfs.ext4")
+def test_write_protected_stick_is_not_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a driver of the kernel, as the stick's own is: of itself, mount would fall back to reading."""
+    volume = sparse(tmp_path / "volume", 8 * MIB)
+    run("mkfs.ext4", "-q", volume)
+    monkeypatch.setattr(data_partition, "FILESYSTEM", "ext4")
+    with loop_device(volume, "--read-only") as node:
+        try:
+            with pytest.raises(StickError, match="is write-protected but"):
+                mount_data(BlockDevice(node.name, node.stat().st_rdev, node), tmp_path / "mnt")
+        finally:
+            if (tmp_path / "mnt").is_mount():
+                run("umount", tmp_path / "mnt")
 
 
 def test_disk_that_cannot_be_locked_is_shouted(

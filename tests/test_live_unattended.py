@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,16 +27,19 @@ from tests.sticks import MIB, SIGNATURE, TOOLS, LiveSystem, live_system, make_st
 from triage.evidence.destination import free_bytes
 from triage.live import consoles, unattended
 from triage.live.disks import Disk
-from triage.live.result import result_lines
+from triage.live.result import result_lines, sealed_case
 from triage.live.stick import prepare_stick
 from triage.live.unattended import examine_unattended
 from triage.model.errors import ExitCode
 from triage.model.rescue import RescueOutcome
+from triage.pipeline.case_folder import RESCUE_FOLDER
 from triage.pipeline.journal import JOURNAL_NAME, RescueRecord, read_journal
 from triage.pipeline.supervise import exit_code
+from triage.report.case_files import ALLOWED_SIGNERS, REPORT
 from triage.report.verify import verify_case
 
 pytestmark = [needs_root(), needs_device("/dev/loop-control"), needs_device("/dev/fuse"), needs_tool(*TOOLS)]
+FIXED = Disk(node=Path("/dev/sdy"), size_bytes=500_000_000_000, model="Disk", bus="ATA", removable=False)
 SYSTEMCTL = '#!/bin/sh\necho "$@" >> {log}\ncase $1 in stop) umount {media};; esac\n'
 
 
@@ -225,11 +229,39 @@ def test_every_console_is_told_the_same(live: LiveSystem, tmp_path: Path, capsys
 
 def test_case_that_was_not_sealed_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{}")
-    assert any("N O   C A S E" in line.text for line in result_lines(tmp_path))
+    assert sealed_case(tmp_path) is None
+    assert any("N O   C A S E" in line.text for line in result_lines(tmp_path.name, None))
+
+
+@pytest.mark.parametrize("lost", [REPORT, ALLOWED_SIGNERS])
+def test_pc_stays_on_with_a_case_that_was_not_sealed(
+    live: LiveSystem,
+    lab_disk: LabDisk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lost: str,
+) -> None:
+    """The run was killed: its folder is there, with everything but its seal."""
+    case = case_of(lab_disk()).folder
+
+    def killed(folder: Path, *_others: object) -> None:
+        shutil.copytree(case, folder, ignore=shutil.ignore_patterns(lost, RESCUE_FOLDER))
+
+    monkeypatch.setattr(unattended, "_run", killed)
+    monkeypatch.setattr(unattended, "disks_of_pc", lambda _stick: (FIXED,))
+    with live.disk(make_stick(tmp_path / "stick.img", 128 * MIB)):
+        prepare_stick()
+        assert examine_unattended() is True
+    out = capsys.readouterr().out
+    assert "N O   C A S E   W A S   S E A L E D" in out
+    assert "The stick is complete" not in out
+    assert asked(live) == []
 
 
 def test_result_fits_one_screen(lab_disk: LabDisk) -> None:
     """Plain VGA shows 25 lines of 80; two more are to come."""
-    lines = [line.text for line in result_lines(case_of(lab_disk()).folder)]
+    folder = case_of(lab_disk()).folder
+    lines = [line.text for line in result_lines(folder.name, sealed_case(folder))]
     assert max(map(len, lines)) <= 80
     assert len(lines) <= 23

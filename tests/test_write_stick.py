@@ -137,6 +137,16 @@ def test_mounted_disk_is_refused_whatever_is_asked(image: Path, tmp_path: Path) 
             assert "is in use" in refusal(node, image, FIXED, LOSE)
 
 
+def test_image_is_by_default_the_one_that_the_build_makes(script: ModuleType) -> None:
+    """As the instructions say it, in either language, from the top of the checkout."""
+    top = SCRIPT.parent.parent
+    default = script.DEFAULT_IMAGE.relative_to(top)
+    for guide in ("live-usb.md", "live-usb.zh.md"):
+        text = (top / "docs" / guide).read_text()
+        assert "\nlive-usb/build live-image\n" in text
+        assert f"`{default}`" in text
+
+
 def test_what_is_no_disk_is_refused(image: Path, disk: Path, tmp_path: Path) -> None:
     assert "is not a disk" in refusal(disk, image, FIXED, LOSE)
     assert "is not a disk" in refusal("/dev/null", image, FIXED, LOSE)

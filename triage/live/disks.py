@@ -9,9 +9,19 @@ from msgspec import Struct
 
 from triage.evidence.device import refuse_if_mounted_read_write
 from triage.evidence.open import open_evidence
-from triage.evidence.sysfs import BlockDevice, all_devices, attribute, disk_of, size_bytes, system_path
-from triage.model.errors import TriageError
+from triage.evidence.sysfs import (
+    BlockDevice,
+    all_devices,
+    attribute,
+    disk_of,
+    is_read_only,
+    related_devices,
+    size_bytes,
+    system_path,
+)
+from triage.model.errors import EvidenceError, TriageError
 from triage.model.gap import Gap
+from triage.model.text import _
 from triage.model.volume import VolumeInfo
 from triage.pipeline.discover import discover
 
@@ -60,6 +70,7 @@ def _look_at(device: BlockDevice) -> Disk:
     volumes: tuple[VolumeInfo, ...] = ()
     unreadable = ""
     try:
+        _refuse_if_writable(device)
         with open_evidence(device.node) as source:
             refuse_if_mounted_read_write(device.node)
             volumes = tuple(found.info for found in discover([source], _of_no_matter))
@@ -76,6 +87,12 @@ def _look_at(device: BlockDevice) -> Disk:
         volumes=volumes,
         unreadable=unreadable,
     )
+
+
+def _refuse_if_writable(device: BlockDevice) -> None:
+    """Refuse a disk that could not be locked: one such disk must not keep the others from being examined."""
+    if any(is_read_only(one.name) is False for one in related_devices(device.number)):
+        raise EvidenceError(_("it can be written: the kernel's read-only flag is not set"))
 
 
 def _of_no_matter(_gap: Gap) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from triage.evidence.device import set_read_only
-from triage.evidence.sysfs import BlockDevice, all_devices, attribute, disk_of, is_read_only, size_bytes
+from triage.evidence.sysfs import all_devices, disk_of, is_read_only, size_bytes
+from triage.live.medium import Stick, confirm_stick
 from triage.live.problem import Problem, StickError
 from triage.live.programs import run_program
 from triage.live.state import forget_diskseq, write_diskseq
@@ -11,14 +12,19 @@ from triage.model.errors import EvidenceError
 from triage.model.text import N_
 
 
-def release_stick(disk: BlockDevice) -> None:
-    """Let the stick's disk and its partitions be written; udev's rule is told first. Raises `StickError`."""
-    diskseq = attribute(disk.name, "diskseq")
-    if not diskseq:
+def release_stick(stick: Stick) -> None:
+    """Let the stick's disk and its partitions be written; udev's rule is told first. Raises `StickError`.
+
+    `UnknownStickError` where another disk has the stick's name by now. It may have got it this moment and have been
+    released in the stick's place: whoever catches the error locks all disks.
+    """
+    if not stick.diskseq:
         raise StickError(N_("the kernel does not number its disks; the stick stays locked"))
-    write_diskseq(diskseq)
-    own = [device.node for device in all_devices() if disk_of(device.name) == disk.name]
+    confirm_stick(stick)
+    write_diskseq(stick.diskseq)
+    own = [device.node for device in all_devices() if disk_of(device.name) == stick.disk.name]
     run_program("blockdev", "--setrw", *own)
+    confirm_stick(stick)
 
 
 def lock_others(stick: str | None) -> tuple[Problem, ...]:

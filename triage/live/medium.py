@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from msgspec import Struct
+
 from triage.evidence.mounts import read_mounts
-from triage.evidence.sysfs import BlockDevice, all_devices, disk_of, partition_of
+from triage.evidence.sysfs import BlockDevice, all_devices, attribute, disk_of, partition_of
 from triage.live.cmdline import boot_option
 from triage.live.problem import StickError
 from triage.model.text import N_
@@ -23,31 +25,61 @@ _SIGNATURE = slice(440, 444)
 _END_MARK = b"\x55\xaa"
 
 
-def find_stick() -> BlockDevice:
-    """Return the disk that the system was booted from; `StickError` where it is not known beyond doubt."""
+class Stick(Struct, frozen=True):
+    """The disk that the system was booted from; `diskseq` is the kernel's number for it, which no other disk ever gets.
+
+    A name, such as `sdb`, is given again when its disk is gone. Empty where the kernel does not number its disks.
+    """
+
+    disk: BlockDevice
+    diskseq: str
+
+
+class UnknownStickError(StickError):
+    """Which disk is the stick is not known beyond doubt, or no longer: nothing may be written to any."""
+
+
+def confirm_stick(stick: Stick) -> None:
+    """Raise `UnknownStickError` unless the stick is still there, by its name and its number.
+
+    The number was read after the signature, and is read after it once more: a disk that has the same one at both ends
+    is the disk whose signature was read in between.
+    """
+    if find_stick() != stick:
+        raise _gone()
+
+
+def find_stick() -> Stick:
+    """Return the disk that the system was booted from; `UnknownStickError` where it is not known beyond doubt."""
     told = boot_option(OPTION) or ""
     match = _PART_UUID.fullmatch(told)
     if match is None:
-        raise StickError(
+        raise UnknownStickError(
             N_("the boot loader did not tell which disk is the stick"), hint=N_("start from the stick's own boot menu")
         )
     found = _disks_with(bytes.fromhex(match[1])[::-1], int(match[2], 16))
     if not found:
-        raise StickError(N_("the stick that the system was started from is not there any more"), hint=N_("start anew"))
+        raise _gone()
     if len(found) > 1:
-        raise StickError(
+        raise UnknownStickError(
             N_("more than one disk looks like the stick: {disks}"),
             hint=N_("remove the copy and start anew"),
             disks=", ".join(str(disk.node) for disk in found),
         )
     mounted_from = _disk_of_live_medium()
     if mounted_from not in (None, found[0].name):
-        raise StickError(
+        raise UnknownStickError(
             N_("the system was loaded from {disk}, which is not the stick"),
             hint=N_("start from the stick's own boot menu"),
             disk=mounted_from,
         )
-    return found[0]
+    return Stick(found[0], attribute(found[0].name, "diskseq"))
+
+
+def _gone() -> UnknownStickError:
+    return UnknownStickError(
+        N_("the stick that the system was started from is not there any more"), hint=N_("start anew")
+    )
 
 
 def _disks_with(signature: bytes, number: int) -> list[BlockDevice]:

@@ -35,15 +35,29 @@ class Line(Struct, frozen=True):
     loud: bool = False
 
 
-def result_lines(case: Path) -> Iterator[Line]:
-    """Yield what a person needs who comes back to the PC; of a case that was not sealed, that it was not."""
+class SealedCase(Struct, frozen=True):
+    """A case that was signed to its end, as far as reading it tells; `triage verify` proves it."""
+
+    report: Report
+    fingerprint: str
+
+
+def sealed_case(case: Path) -> SealedCase | None:
+    """Read a case; None where its report or its key is not there or not whole."""
     try:
-        report = load_report(case / REPORT)
         _signer, public_key = parse_signer_line((case / ALLOWED_SIGNERS).read_bytes())
+        return SealedCase(load_report(case / REPORT), fingerprint(public_key))
     except (ReportError, ParseError, OSError):
+        return None
+
+
+def result_lines(name: str, sealed: SealedCase | None) -> Iterator[Line]:
+    """Yield what a person needs who comes back to the PC, of the case with this name; or that it was not sealed."""
+    if sealed is None:
         yield from _banner(_("No case was sealed"))
         yield Line(_("The run ended before its report was signed; what it said stands above."))
         return
+    report = sealed.report
     yield from _banner(headline(report.verdict.outcome, families(report.findings)))
     yield from _wrapped(say(report.verdict.outcome, OUTCOME_MEANINGS))
     yield Line(stage_line(report.verdict))
@@ -58,8 +72,8 @@ def result_lines(case: Path) -> Iterator[Line]:
     yield from _wrapped(gaps_line(report))
     yield Line()
     yield Line(_("For the paper form"), loud=True)
-    yield Line("  " + _("Case: {folder}").format(folder=case.name))
-    yield Line("  " + _("Key fingerprint: {fingerprint}").format(fingerprint=fingerprint(public_key)))
+    yield Line("  " + _("Case: {folder}").format(folder=name))
+    yield Line("  " + _("Key fingerprint: {fingerprint}").format(fingerprint=sealed.fingerprint))
 
 
 def _banner(text: str) -> Iterator[Line]:

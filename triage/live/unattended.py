@@ -23,7 +23,7 @@ from triage.live.disks import Disk, disks_of_pc
 from triage.live.obstacles import obstacles
 from triage.live.problem import Problem, StickError
 from triage.live.programs import run_program
-from triage.live.result import result_lines
+from triage.live.result import result_lines, sealed_case
 from triage.live.screen import disk_line, new_case_folder
 from triage.live.state import read_state
 from triage.model.text import N_, _
@@ -57,11 +57,10 @@ def _examine(consoles: Consoles) -> bool:
         return True
     case = new_case_folder(state)
     _run(case, chosen, left_out, consoles)
-    for line in result_lines(case):
+    sealed = sealed_case(case)
+    for line in result_lines(case.name, sealed):
         consoles.say(line.text, loud=line.loud)
-    if not case.exists():
-        return True
-    return _end(consoles)
+    return sealed is None or _end(consoles)
 
 
 def _left_out(disks: Sequence[Disk]) -> Iterator[Problem]:
