@@ -13,7 +13,7 @@ from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.source import ByteSource
 from triage.pipeline.job import Token
-from triage.pipeline.pieces import LARGEST_IN_PIECES_BYTES, HeldPieces, Piece, in_pieces
+from triage.pipeline.pieces import HeldPieces, Piece, in_pieces
 from triage.pipeline.survey import Survey
 from triage.rescue.namemap import shown_path
 from triage.rescue.selection import select
@@ -98,15 +98,17 @@ class Agenda:
         *,
         rescue: bool,
         rows: Mapping[int, I64] | None = None,
-        ahead_bytes: int = _AHEAD_BYTES,
+        whole: bool = True,
     ) -> None:
-        """`rows` are the streams of each volume, by its index, None for all of them; `ahead_bytes` is read of each."""
+        """`rows` are the streams of each volume, by its index, None for all of them.
+
+        Streams that are not read `whole`, but for their headers, lie too far apart to be read ahead or in pieces.
+        """
         self._sources = sources
         self._done = done
         self._rescue = rescue
         self._rows = rows
-        self._ahead_bytes = ahead_bytes
-        self._is_whole = ahead_bytes >= LARGEST_IN_PIECES_BYTES
+        self._is_whole = whole
         self._held = HeldPieces()
         self._in_pieces: set[Token] = set()
         self._chunks: list[_Chunk] = []
@@ -169,7 +171,8 @@ class Agenda:
         for coming in self._all(only, leave_out):
             ahead.append(coming)
             ahead_bytes += coming.size_bytes
-            self._prefetch(coming)
+            if self._is_whole:
+                self._prefetch(coming)
             while len(ahead) > _AHEAD_STREAMS or (ahead_bytes > _AHEAD_BYTES and ahead):
                 ready = ahead.popleft()
                 ahead_bytes -= ready.size_bytes
@@ -217,7 +220,7 @@ class Agenda:
         for extent in extents:
             if extent.volume_offset >= 0:
                 start = info.offset_bytes + extent.volume_offset
-                source.prefetch(start, min(extent.length_bytes, self._ahead_bytes))
+                source.prefetch(start, min(extent.length_bytes, _AHEAD_BYTES))
 
 
 def _tier(survey: Survey, head: int) -> int:

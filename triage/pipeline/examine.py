@@ -41,7 +41,6 @@ from triage.pipeline.journal import (
     read_journal,
     stream_record,
 )
-from triage.pipeline.ledger import HEADER_BYTES
 from triage.pipeline.quick import quick_scope
 from triage.pipeline.reading import Equipment, read_again, read_all
 from triage.pipeline.survey import Survey, Surveyor
@@ -182,7 +181,7 @@ def _quick_rows(
                 for finding in told(survey, plan.subject):
                     journal.add(FindingRecord(finding))
             whole[survey.index], headers[survey.index] = scope.whole, scope.headers
-    agenda = Agenda(surveys, sources, done, rescue=False, rows=headers, ahead_bytes=HEADER_BYTES)
+    agenda = Agenda(surveys, sources, done, rescue=False, rows=headers, whole=False)
     left_out = {one.token for one in job.left_out}
     kept = left_out.union(HeaderReader(equipment).read(agenda.items(leave_out=left_out)))
     for index, rows in headers.items():

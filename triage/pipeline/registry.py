@@ -21,8 +21,9 @@ from triage.model.finding import Finding
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.volume import HibernationFile, WindowsInfo
 from triage.pipeline.guard import Guard
+from triage.volumes.mft_records import I64
 from triage.volumes.ntfs import NtfsVolume
-from triage.walk.mft import MftTable
+from triage.walk.mft import MftTable, Names
 from triage.walk.paths import Paths
 from triage.walk.reader import StreamReader, place
 from triage.walk.streams import Streams
@@ -196,10 +197,8 @@ class RegistrySurvey:
 
 
 def _locate(table: MftTable, paths: Paths) -> _Located:
-    """Find the configuration folders, hives and logs of all Windows on the volume. Only names of the right length are
-    looked at."""
-    rows = np.flatnonzero(np.isin(table.names.length, [2 * length for length in {len(name) for name in _LOOKED_FOR}]))
-    owners = np.searchsorted(table.names.first, rows, side="right") - 1
+    """Find the configuration folders, hives and logs of all Windows on the volume."""
+    owners = np.searchsorted(table.names.first, _names_alike(table.names), side="right") - 1
     base = table.base
     found = _Located(set(), [], {}, [])
     for entry in dict.fromkeys(owners.tolist()):
@@ -207,6 +206,14 @@ def _locate(table: MftTable, paths: Paths) -> _Located:
             for path in paths.of(entry):
                 _note(found, entry, path, is_directory=bool(table.entries.directory[entry]))
     return found
+
+
+def _names_alike(names: Names) -> I64:
+    """Return the names that have length and first letter of one that is looked for: of a million few do."""
+    blob = np.frombuffer(names.blob + bytes(1), np.uint8)
+    wanted = [len(name) << 8 | ord(name[0]) for name in _LOOKED_FOR]
+    initial = blob[np.minimum(names.offset, len(blob) - 1)] | 0x20  # lower case, where it is a letter
+    return np.flatnonzero(np.isin(names.length // 2 << 8 | initial, wanted))
 
 
 def _note(found: _Located, entry: int, path: str, *, is_directory: bool) -> None:
