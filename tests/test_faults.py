@@ -25,7 +25,7 @@ from triage.model.gap import Gap, GapKind
 from triage.model.rescue import RescueOutcome
 from triage.pipeline import examine as examine_module
 from triage.pipeline.agenda import Agenda
-from triage.pipeline.assemble import Gathered, gather
+from triage.pipeline.assemble import Gathered, gather, stream_digests
 from triage.pipeline.board import Board
 from triage.pipeline.examine import examine
 from triage.pipeline.job import Job
@@ -325,6 +325,26 @@ def test_a_disk_that_vanishes_during_the_second_reading(
     assert len(gathered.deferred) == 1
     assert case.outcomes(_DOCUMENT) == [RescueOutcome.INCOMPLETE]
     assert disk.tries < 100
+
+
+def test_what_a_resumed_run_reads_whole_is_no_longer_a_gap(
+    image: Path, places: Places, disk: FaultyDisk, tmp_path: Path
+) -> None:
+    """A better cable: a user's file of which nothing could be read is tried again, and the account tells the last."""
+    whole = Run(image, tmp_path / "whole").examine()
+    start = places.first[_PDF]
+    disk.bad = [range(start, start + places.sizes[_PDF] + _SECTOR)]
+    case = Run(image, tmp_path / "case")
+    failed = case.examine()
+    assert states(failed)[StreamState.PARTIAL] == 1
+    assert case.outcomes(_PDF) == [RescueOutcome.FAILED]
+    assert [gap.kind for gap in case.gaps(_PDF)] == [GapKind.READ_ERROR]
+    disk.bad = []
+    resumed = case.examine(resumed=True)
+    assert (states(resumed), resumed.bytes_read) == (states(whole), whole.bytes_read)
+    assert set(resumed.gaps) == set(whole.gaps)
+    digests_of = [set(stream_digests(tmp_path / one / JOURNAL_NAME)) for one in ("case", "whole")]
+    assert digests_of[0] == digests_of[1]
 
 
 @pytest.mark.parametrize("reads", [25, 40, 60, 80, 120])
