@@ -202,9 +202,8 @@ def test_a_claim_to_more_clusters_than_the_volume_has_is_not_read(copy: Path, he
     struct.pack_into("<Q", record, data.offset + 0x18, times * clusters - 1)
     struct.pack_into("<QQQ", record, data.offset + 0x28, size, size, size)
     mft.put(entry, record)
-    set_runs(
-        mft, entry, run_at(10, clusters) + (b"\x13" + clusters.to_bytes(3, "little") + b"\0") * (times - 1) + b"\0"
-    )
+    repeated = b"\x13" + clusters.to_bytes(3, "little") + b"\0"
+    set_runs(mft, entry, run_at(10, clusters) + repeated * (times - 1) + b"\0")
     case = examine_here(copy, tmp_path / "case")
     (one,) = [one for one in case.streams if one.path == _DOCUMENT]
     assert (one.state, one.bytes_read, one.size_bytes) == (StreamState.PARTIAL, 0, size)
