@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 
@@ -65,13 +66,14 @@ class FaultySource:
 class FaultyDisk:
     """Stands between evidence and the kernel: reads that touch a range of `bad` raise EIO, once `gone` all reads do.
 
-    With `reads_left` it is gone after so many reads.
+    With `reads_left` it is gone after so many reads. With `image` only reads of that file fail.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, code: int = errno.EIO) -> None:
         self.bad: list[range] = []
         self.gone = False
         self.reads_left: int | None = None
+        self.image: Path | None = None
         self.tries = 0
         self._code = code
         self._preadv = os.preadv
@@ -82,6 +84,8 @@ class FaultyDisk:
             self.reads_left -= 1
             self.gone = self.gone or self.reads_left < 0
         length = sum(map(len, views))
+        if self.image is not None and not self.image.samefile(f"/proc/self/fd/{descriptor}"):
+            return self._preadv(descriptor, views, offset, flags)
         if self.gone or any(offset < one.stop and one.start < offset + length for one in self.bad):
             self.tries += 1
             raise OSError(self._code, os.strerror(self._code))

@@ -225,6 +225,24 @@ def test_damage_and_a_cut_run_list_are_gaps_that_leave_the_verdict_alone(volume:
 
 
 @_needs_volume
+def test_a_journal_behind_the_end_of_its_run_list_is_a_gap(volume: Path, tmp_path: Path) -> None:
+    """What is left of the list is the hole before the records."""
+    add_journal(volume, journal([LabChange(name="lost.txt")], _START), _START)
+    editor, entry = MftEditor(volume), _reference(volume, "$UsnJrnl")[0]
+    record = editor.record(entry)
+    stream = next(one for one in attributes(record) if one.name == "$J")
+    place = stream.offset + stream.field(record, 0x20, "<H")
+    record[place + 1 + (record[place] & 15) + (record[place] >> 4)] = 0
+    editor.put(entry, record)
+    case = examine_here(volume, tmp_path / "case")
+    (gap,) = case.gaps(GapKind.CHANGE_JOURNAL)
+    assert "cut short" in gap.detail
+    assert (gap.where.stream, gap.where.offset_bytes) == ("$J", _START)
+    assert gap.bytes is not None
+    assert gap.bytes > 0
+
+
+@_needs_volume
 def test_a_record_may_lie_across_two_runs(tmp_path: Path) -> None:
     volume = sparse(tmp_path / "volume.img", 16 * _MIB)
     run("mkntfs", "-F", "-Q", "-q", "-c", "512", volume)

@@ -14,8 +14,10 @@ from tests.cases import Case, examine_here, run_case
 from tests.conftest import LabDisk
 from tests.faulty_source import FaultyDisk
 from tests.lab.disk import DiskSpec
+from tests.lab.mounts import mount_for_writing, on_mount
 from tests.lab.tables import Layout
 from tests.mft_editor import DATA, STRIDE_BYTES, Attribute, MftEditor, attributes, runs
+from triage.model.entry import StreamState
 from triage.model.errors import EvidenceError, ExitCode
 from triage.model.gap import GapKind
 from triage.model.verdict import Outcome, Stage
@@ -65,8 +67,9 @@ def set_runs(mft: MftEditor, entry: int, pairs: bytes) -> None:
     mft.put(entry, record)
 
 
-def run_at(cluster: int, clusters: int) -> bytes:
-    return b"\x33" + clusters.to_bytes(3, "little") + cluster.to_bytes(3, "little", signed=True)
+def run_at(cluster: int, clusters: int, length_bytes: int = 3) -> bytes:
+    header = bytes([0x30 | length_bytes])
+    return header + clusters.to_bytes(length_bytes, "little") + cluster.to_bytes(3, "little", signed=True)
 
 
 def extent_of(mft: MftEditor, entry: int) -> tuple[int, int]:
@@ -171,18 +174,58 @@ def grown(record: bytearray, attribute: Attribute, missing: int) -> bytearray:
     return longer.ljust(len(record), b"\0")
 
 
-def test_clusters_of_two_files_are_told(copy: Path, healthy: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize("length_bytes", [3, 8])
+def test_clusters_of_two_files_are_told(copy: Path, healthy: Case, tmp_path: Path, length_bytes: int) -> None:
+    """However many bytes a run's length has."""
     mft = MftEditor(copy)
     one, other = entry_of(healthy, _DOCUMENT), entry_of(healthy, _OTHER)
     _, needed = extent_of(mft, one)
     cluster, count = extent_of(mft, other)
-    set_runs(mft, one, run_at(cluster, needed) + b"\0")
+    record = mft.record(one)
+    mft.put(one, grown(record, data_of(record), 8))
+    set_runs(mft, one, run_at(cluster, needed, length_bytes) + b"\0")
     case = examine_here(copy, tmp_path / "case")
     (gap,) = case.gaps(GapKind.RUN_LIST)
     assert {gap.where.mft_entry} < {one, other}
     assert "cross-linked" in gap.detail
     assert gap.bytes == min(needed, count) * mft.cluster_bytes
     assert gap.material
+
+
+def test_a_claim_to_more_clusters_than_the_volume_has_is_not_read(copy: Path, healthy: Case, tmp_path: Path) -> None:
+    """A few bytes of a run list that names the same clusters again and again would cost hours."""
+    mft, times = MftEditor(copy), 4
+    entry, clusters = entry_of(healthy, _DOCUMENT), _VOLUME_BYTES // mft.cluster_bytes - 20
+    record = mft.record(entry)
+    record = grown(record, data_of(record), 32)
+    data, size = data_of(record), times * clusters * mft.cluster_bytes
+    struct.pack_into("<Q", record, data.offset + 0x18, times * clusters - 1)
+    struct.pack_into("<QQQ", record, data.offset + 0x28, size, size, size)
+    mft.put(entry, record)
+    repeated = b"\x13" + clusters.to_bytes(3, "little") + b"\0"
+    set_runs(mft, entry, run_at(10, clusters) + repeated * (times - 1) + b"\0")
+    case = examine_here(copy, tmp_path / "case")
+    (one,) = [one for one in case.streams if one.path == _DOCUMENT]
+    assert (one.state, one.bytes_read, one.size_bytes) == (StreamState.PARTIAL, 0, size)
+    assert "claims more clusters than the volume has: not read" in {gap.detail for gap in case.gaps(GapKind.RUN_LIST)}
+    assert others(case, _DOCUMENT) == others(healthy, _DOCUMENT)
+
+
+def test_a_stream_that_has_lost_its_beginning_is_told(copy: Path, healthy: Case, tmp_path: Path) -> None:
+    """One bit of the first VCN makes a stream the later piece of none; the raw scan does not count it either."""
+    with mount_for_writing(copy) as folder:
+        Path(os.fsdecode(on_mount(folder, _OTHER, "extra"))).write_bytes(b"program" * 2000)
+    mft, entry = MftEditor(copy), entry_of(healthy, _OTHER)
+    record = mft.record(entry)
+    (extra,) = [one for one in attributes(record) if one.name == "extra"]
+    assert extra.non_resident
+    record[extra.offset + 0x10] ^= 1
+    mft.put(entry, record)
+    case = examine_here(copy, tmp_path / "case")
+    (gap,) = case.gaps(GapKind.MFT_RECORD)
+    assert gap.where.mft_entry == entry
+    assert "lost the beginning of a stream" in gap.detail
+    assert case.exit_code is ExitCode.INCONCLUSIVE
 
 
 def test_a_run_list_that_repeats_its_clusters_is_told(copy: Path, healthy: Case, tmp_path: Path) -> None:

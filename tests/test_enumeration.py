@@ -9,6 +9,7 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,8 @@ from triage.walk.streams import Streams
 _MIB = 1 << 20
 _MANY = 20_000
 _FRAGMENTS = 2400
+_NESTED = 300
+_LONGEST_PATH = 32_767
 _MANY_SPEC = DiskSpec(stage=Stage.NONE, layout=Layout.BARE, volume_bytes=64 * _MIB, many_files=_MANY)
 _ODD_SPEC = DiskSpec(oddities=True, layout=Layout.BARE)
 _PARENT = 0x18  # of a resident $FILE_NAME whose name is that of the attribute's own, behind its header
@@ -200,6 +203,27 @@ def test_a_loop_of_parents_ends_under_the_orphan_root(
     assert max(map(len, found)) < 2000
     case = examine_here(copy, tmp_path / "case")
     assert {one.sha256 for one in intact if one.sha256} <= {one.sha256 for one in case.streams}
+
+
+@_needs_mount
+def test_a_path_that_windows_cannot_name_begins_anew_under_the_orphan_root(tmp_path: Path) -> None:
+    """Else some thousand nested directories, of which damage or malice makes as many as there are, fill the memory."""
+    image = _make_volume(tmp_path / "volume.img", 16 * _MIB)
+    with mount_for_writing(image) as folder:
+        for number in range(_NESTED):
+            (folder / f"{number:03}{'d' * 240}").mkdir()
+        chain = [(folder / f"{number:03}{'d' * 240}").stat().st_ino for number in range(_NESTED)]
+    mft = MftEditor(image)
+    for parent, entry in pairwise(chain):
+        _set_parent(mft, entry, parent)
+    with _opened(image) as (_, table):
+        paths = Paths(table)
+        found = [paths.of(entry)[0] for entry in chain]
+    assert len(set(found)) == _NESTED
+    assert max(map(len, found)) <= _LONGEST_PATH + 1 + 255
+    assert [paths.is_orphan(path) for path in found] == sorted(map(paths.is_orphan, found))
+    assert paths.is_orphan(found[-1])
+    assert not paths.is_orphan(found[100])
 
 
 def test_attributes_in_extension_records_belong_to_their_file(odd_disk: BuiltDisk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +16,10 @@ from msgspec import Struct
 
 from tests.command import faulty, report_of, seen, triage, vanishing
 from tests.faulty_source import FaultyDisk
-from tests.needs import needs_device, needs_tool
+from tests.lab.change_journal import LabChange, add_journal, journal
+from tests.lab.mounts import mount_for_writing
+from tests.loops import run, sparse
+from tests.needs import needs_device, needs_root, needs_tool
 from tests.test_damaged_demo import RECORD_BYTES, VOLUME_OFFSET
 from triage.demo import DEMO_INDICATORS, unpack_demo
 from triage.evidence.open import open_evidence
@@ -25,7 +30,7 @@ from triage.model.gap import Gap, GapKind
 from triage.model.rescue import RescueOutcome
 from triage.pipeline import examine as examine_module
 from triage.pipeline.agenda import Agenda
-from triage.pipeline.assemble import Gathered, gather
+from triage.pipeline.assemble import Gathered, gather, stream_digests
 from triage.pipeline.board import Board
 from triage.pipeline.examine import examine
 from triage.pipeline.job import Job
@@ -36,7 +41,10 @@ from triage.pipeline.journal import (
     StreamRecord,
     read_journal,
 )
+from triage.pipeline.pieces import HeldPieces, Piece
 from triage.pipeline.reading import Equipment, read_again
+from triage.pipeline.survey import Survey
+from triage.pipeline.traces import Tracer
 from triage.report.verify import verify_case
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.mft import read_mft
@@ -327,6 +335,26 @@ def test_a_disk_that_vanishes_during_the_second_reading(
     assert disk.tries < 100
 
 
+def test_what_a_resumed_run_reads_whole_is_no_longer_a_gap(
+    image: Path, places: Places, disk: FaultyDisk, tmp_path: Path
+) -> None:
+    """A better cable: a user's file of which nothing could be read is tried again, and the account tells the last."""
+    whole = Run(image, tmp_path / "whole").examine()
+    start = places.first[_PDF]
+    disk.bad = [range(start, start + places.sizes[_PDF] + _SECTOR)]
+    case = Run(image, tmp_path / "case")
+    failed = case.examine()
+    assert states(failed)[StreamState.PARTIAL] == 1
+    assert case.outcomes(_PDF) == [RescueOutcome.FAILED]
+    assert [gap.kind for gap in case.gaps(_PDF)] == [GapKind.READ_ERROR]
+    disk.bad = []
+    resumed = case.examine(resumed=True)
+    assert (states(resumed), resumed.bytes_read) == (states(whole), whole.bytes_read)
+    assert set(resumed.gaps) == set(whole.gaps)
+    digests_of = [set(stream_digests(tmp_path / one / JOURNAL_NAME)) for one in ("case", "whole")]
+    assert digests_of[0] == digests_of[1]
+
+
 @pytest.mark.parametrize("reads", [25, 40, 60, 80, 120])
 def test_wherever_a_disk_vanishes_the_account_adds_up(
     image: Path, disk: FaultyDisk, tmp_path: Path, reads: int
@@ -346,6 +374,45 @@ def test_wherever_a_disk_vanishes_the_account_adds_up(
     assert {file.path: file.outcome for file in resumed.rescued.values()} == {
         file.path: file.outcome for file in whole.rescued.values()
     }
+
+
+@needs_root()
+@needs_tool("mkntfs", "ntfs-3g")
+@needs_device("/dev/fuse")
+@pytest.mark.parametrize("during", [(HeldPieces, "take"), (Tracer, "trace")], ids=["piece", "trace"])
+def test_evidence_lost_at_any_moment_leaves_the_other_evidence_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: tuple[type, str]
+) -> None:
+    """While a piece of a fragmented file is read ahead, or a change journal."""
+    lost, kept = (sparse(tmp_path / name, 24 << 20) for name in ("lost.img", "kept.img"))
+    for image in (lost, kept):
+        run("mkntfs", "-F", "-Q", "-q", "-c", "4096", image)
+        with mount_for_writing(image) as root, (root / "a.dat").open("wb", 0) as a, (root / "b.dat").open("wb", 0) as b:
+            for number in range(8):
+                file = (a, b)[number % 2]
+                file.write(os.urandom(300 << 10))
+                os.fsync(file.fileno())
+    add_journal(lost, journal([LabChange(name="gone.txt")] * 20_000), 0)
+    disk = FaultyDisk(monkeypatch, errno.ENODEV)
+    disk.image = lost
+    owner, name = during
+    method = getattr(owner, name)
+
+    def losing(self: object, one: Piece | Survey) -> None:
+        disk.gone = True
+        method(self, one)
+
+    monkeypatch.setattr(owner, name, losing)
+    folder = tmp_path / "case"
+    folder.mkdir()
+    job = Job(evidence=(str(lost), str(kept)), case_folder=str(folder), rescue_to=None)
+    with pytest.raises(EvidenceLostError):
+        examine(job, Board.create())
+    assert disk.tries > 0
+    gathered = gather(folder / JOURNAL_NAME)
+    (row,) = [row for row in gathered.account.close(gathered.enumerations.values())[0] if row.volume == "v2"]
+    assert row.streams_by_state.get(StreamState.INTERRUPTED, 0) == 0
+    assert row.streams_by_state[StreamState.READ] > 10
 
 
 def test_an_unreadable_bitmap_of_records_is_told(image: Path, places: Places, disk: FaultyDisk, tmp_path: Path) -> None:

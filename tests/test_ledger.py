@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,11 +18,12 @@ from triage.examiners.digest import DigestExaminer
 from triage.examiners.yara_scan import YaraExaminer
 from triage.model.entry import StreamForm, StreamState, Subject
 from triage.model.finding import Finding, FindingKind
-from triage.model.gap import Gap, GapKind
+from triage.model.gap import Gap, GapKind, Where
 from triage.model.ledger import VolumeLedger, gap_of
 from triage.model.report import Reconciliation, Witness
 from triage.model.verdict import Outcome, Stage
-from triage.pipeline.journal import EnumerationRecord, StreamRecord
+from triage.pipeline.assemble import gather, stream_digests
+from triage.pipeline.journal import JOURNAL_NAME, EnumerationRecord, GapRecord, JournalWriter, StreamRecord
 from triage.pipeline.ledger import Account
 from triage.verdict.materiality import MATERIAL
 
@@ -118,6 +120,30 @@ def test_what_has_no_record_was_not_reached(states: list[StreamState], missing: 
     told = {gap.kind: gap.bytes for gap in gaps}
     of_volume = {state: kind for state in (StreamState.EXCLUDED, StreamState.INTERRUPTED) if (kind := gap_of(state))}
     assert told == {kind: expected[state] * _STREAM_BYTES for state, kind in of_volume.items() if expected[state]}
+
+
+@pytest.mark.parametrize("repeat", [0, 1])
+def test_a_stream_that_a_resumed_run_reads_whole_counts_as_that(tmp_path: Path, repeat: int) -> None:
+    """Its gaps go with its first state, unless another stream of its name shares their place."""
+    where = Where(volume="v1", path="a/1", mft_entry=1)
+    kept = Gap(kind=GapKind.WORKER_DIED, detail="", where=msgspec.structs.replace(where, mft_entry=2))
+    died, other = _record(1, StreamState.WORKER_DIED), _record(2, StreamState.WORKER_DIED)
+    whole = msgspec.structs.replace(
+        died, state=StreamState.READ, bytes_read=_STREAM_BYTES, sha256="5a" * 32, md5="5a" * 16
+    )
+    journal = JournalWriter(tmp_path / JOURNAL_NAME)
+    gone = Gap(kind=GapKind.WORKER_DIED, detail="", where=where)
+    for record in (GapRecord(gone), died, GapRecord(kept), other, whole, died):
+        journal.add(record)
+    if repeat:
+        journal.add(msgspec.structs.replace(died, repeat=repeat))
+    journal.close()
+    gathered = gather(tmp_path / JOURNAL_NAME)
+    (row,), _gaps = gathered.account.close([_enumeration(2 + repeat, 2 + repeat)])
+    assert row.streams_by_state == {"read": 1, "worker-died": 1 + repeat}
+    assert list(gathered.gaps) == ([gone, kept] if repeat else [kept])
+    assert gathered.bytes_read == _STREAM_BYTES
+    assert [one.name for one in stream_digests(tmp_path / JOURNAL_NAME)] == ["v1/a/1"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tests.lab import wncry
 from tests.lab.mounts import mount_for_writing
 from tests.lab.plan import Kind, sha256
 from tests.lab.volume import make_volume
+from tests.mft_editor import DATA, MftEditor, attributes
 from tests.test_docs import method, rows_of
 from tests.test_interrupt import stopped_by
 from triage.demo import unpack_demo
@@ -165,6 +168,21 @@ def test_headers_are_sampled_over_all_folders_and_only_they_are_read(volume: Pat
     assert {path.rpartition("/")[0] for path in documents} == {f"{_DOCUMENTS}/d{number}" for number in range(7)}
     again = _case(volume, tmp_path / "again")
     assert {(one.path, one.state) for one in again.streams} == {(one.path, one.state) for one in case.streams}
+
+
+def test_what_is_missing_behind_a_header_was_never_counted_as_read(volume: Path, tmp_path: Path) -> None:
+    """A file that claims to be longer than its run list says."""
+    path = f"{_DOCUMENTS}/d0/f000.docx"
+    copy = Path(shutil.copy(volume, tmp_path / "volume.img"))
+    with open_evidence(str(copy)) as source:
+        entry = entries_by_path(NtfsVolume(source, "v1"))[path]
+    mft = MftEditor(copy)
+    record = mft.record(entry)
+    (data,) = [one for one in attributes(record) if one.type == DATA]
+    struct.pack_into("<QQQ", record, data.offset + 0x28, *[1 << 20] * 3)
+    mft.put(entry, record)
+    (one,) = [one for one in _case(copy, tmp_path / "case").streams if one.path == path]
+    assert (one.state, one.bytes_read) == (StreamState.EXCLUDED, HEADER_BYTES)
 
 
 def test_a_file_no_longer_than_its_header_is_read_whole(volume: Path, tmp_path: Path) -> None:

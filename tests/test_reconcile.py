@@ -270,6 +270,21 @@ def test_an_extension_record_of_no_file_is_a_gap(lab_disk: LabDisk, tmp_path: Pa
     assert case.exit_code is ExitCode.INCONCLUSIVE
 
 
+def test_an_extension_record_of_another_use_of_its_file_is_a_gap(lab_disk: LabDisk, tmp_path: Path) -> None:
+    """The sequence number alone says that its stream is not that file's."""
+    disk = lab_disk(spec=_ODD)
+    copy = Path(shutil.copy(disk.image, tmp_path / "volume.img"))
+    healthy, mft = examine_here(disk.image, tmp_path / "healthy"), MftEditor(copy)
+    entry = _find_extension(mft)
+    record = mft.record(entry)
+    record[_BASE + 6] ^= 0x40
+    mft.put(entry, record)
+    case = examine_here(copy, tmp_path / "case")
+    assert [gap.where.mft_entry for gap in healthy.gaps(GapKind.MFT_RECORD)] == []
+    assert [gap.where.mft_entry for gap in case.gaps(GapKind.MFT_RECORD)] == [entry]
+    assert case.digests().keys() == healthy.digests().keys()
+
+
 def test_a_deleted_stream_is_neither_a_stream_nor_a_gap(lab_disk: LabDisk, tmp_path: Path) -> None:
     """Its record is freed, but still names the file that it once extended."""
     disk = lab_disk(spec=_ODD)

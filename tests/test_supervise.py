@@ -91,8 +91,15 @@ def report_of_streams(case: Path) -> list[str]:
     return [line.split(",", 3)[3].removeprefix("v1/") for line in lines if not line.startswith(("%", "#"))]
 
 
-@pytest.mark.parametrize(("place", "lost"), [("volume", GapKind.VOLUME_NOT_EXAMINED), ("hive", GapKind.WORKER_DIED)])
-def test_a_volume_or_hive_that_kills_every_worker_is_a_gap(
+@pytest.mark.parametrize(
+    ("place", "lost"),
+    [
+        ("volume", GapKind.VOLUME_NOT_EXAMINED),
+        ("hive", GapKind.WORKER_DIED),
+        ("trace", GapKind.WORKER_DIED),
+    ],
+)
+def test_a_part_of_a_volume_that_kills_every_worker_is_a_gap(
     image: Path, tmp_path: Path, place: str, lost: GapKind
 ) -> None:
     hook = Hook(folder=tmp_path, act="die", place=place, times=99)

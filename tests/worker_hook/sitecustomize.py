@@ -1,10 +1,10 @@
 """Makes the worker of a test do at a chosen place what hostile bytes could make it do; Python imports this by itself.
 
-`WORKER_HOOK` is JSON: `place` is where (`volume`: before a file table is read, `hive`: before one is parsed, `stream`:
-when a stream begins; `walls`: nowhere, but the kernel has no Landlock), `path` which stream, behind its volume's name,
-else the one of number `at`. `act` is `wait` (go on when `gate` is there; all later streams wait too), `write` (a byte
-to the file `gate`, once), `die` (the first `times` workers that come there), or, every time, one of `_ATTACKS`. Each
-time adds a byte to `reached`.
+`WORKER_HOOK` is JSON: `place` is where (`volume`: before a file table is read, `hive`: before one is parsed, `trace`:
+before deleted entries are, `stream`: when a stream begins; `walls`: nowhere, but the kernel has no Landlock), `path`
+which stream, behind its volume's name, else the one of number `at`. `act` is `wait` (go on when `gate` is there; all
+later streams wait too), `write` (a byte to the file `gate`, once), `die` (the first `times` workers that come there),
+or, every time, one of `_ATTACKS`. Each time adds a byte to `reached`.
 
 The worker is confined by then: the files of the test are opened before.
 """
@@ -30,7 +30,7 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
     from triage.examiners.digest import DigestExaminer
     from triage.isolation import landlock
     from triage.model.entry import Subject
-    from triage.pipeline import registry, survey
+    from triage.pipeline import registry, survey, traces
 
     _hook = json.loads(os.environ["WORKER_HOOK"])
     _flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
@@ -110,5 +110,7 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
         DigestExaminer.begin = _hooked_begin  # type: ignore[method-assign]
     elif _hook["place"] == "volume":
         survey.read_mft = _hooked(survey.read_mft)  # type: ignore[attr-defined]
+    elif _hook["place"] == "trace":
+        traces.examine_deleted = _hooked(traces.examine_deleted)  # type: ignore[attr-defined]
     else:
         registry.open_or_gap = _hooked(registry.open_or_gap)  # type: ignore[attr-defined]

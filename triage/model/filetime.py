@@ -22,8 +22,3 @@ def filetime_to_iso(ticks: int) -> str | None:
 def filetime_to_unix_ns(ticks: int) -> int:
     """Return nanoseconds since 1970-01-01 UTC (negative before)."""
     return (ticks - UNIX_EPOCH_TICKS) * 100
-
-
-def unix_ns_to_filetime(nanoseconds: int) -> int:
-    """Return the FILETIME of a Unix time in nanoseconds."""
-    return nanoseconds // 100 + UNIX_EPOCH_TICKS

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -63,8 +64,25 @@ IN_BAG = (
     RescueOutcome.INCOMPLETE,
 )
 
+_OF_A_READING = (
+    GapKind.READ_ERROR,
+    GapKind.RUN_LIST,
+    GapKind.NOT_DECODABLE,
+    GapKind.WORKER_DIED,
+    GapKind.INTERRUPTED,
+    GapKind.INTERNAL,
+)
+_READ_ANEW = (StreamState.PARTIAL, StreamState.NOT_DECODABLE, StreamState.WORKER_DIED, StreamState.TIMED_OUT)
+
 FindingKey = tuple[Where, FindingKind, str, str]
 StreamKey = tuple[str, int, str, int]
+
+
+class Healed(NamedTuple):
+    """A stream that a resumed run read whole, and the record of the reading before, which was not."""
+
+    before: StreamRecord
+    record: StreamRecord
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,21 +119,46 @@ class Gathered:
     def count(self, stream: StreamRecord) -> None:
         """Count the one record of a stream."""
         self.account.add(stream)
-        self.forms[stream.form] += 1
-        self.windowed += stream.windowed
-        self.bytes_read += stream.bytes_read
-        self.known_good_dropped += stream.dropped
+        self._add_up(stream, 1)
+
+    def recount(self, healed: Healed) -> None:
+        """Count a stream by its later record, no longer by its first."""
+        self.account.take_back(healed.before)
+        self._add_up(healed.before, -1)
+        self.count(healed.record)
+
+    def _add_up(self, stream: StreamRecord, sign: int) -> None:
+        self.forms[stream.form] += sign
+        self.windowed += sign * stream.windowed
+        self.bytes_read += sign * stream.bytes_read
+        self.known_good_dropped += sign * stream.dropped
+
+    def drop_gaps_of_readings(self, streams: Set[tuple[str, int, str]]) -> None:
+        """Drop what earlier readings did not see of streams that were read whole since."""
+        self.gaps = {
+            gap: None
+            for gap in self.gaps
+            if gap.kind not in _OF_A_READING
+            or (gap.where.volume, gap.where.mft_entry, gap.where.stream or "") not in streams
+        }
 
 
 def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
     """Read the journal once, or its first so many bytes."""
     gathered = Gathered()
+    healed: set[tuple[str, int, str]] = set()
+    repeated: set[tuple[str, int, str]] = set()  # damage gave an entry one name twice: whose a gap is, is not known
     for record in _once(journal, until_bytes):
         match record:
             case StreamRecord():
                 gathered.count(record)
+                if record.repeat > 0:
+                    repeated.add(_name(record))
                 if gathered.deferred:
                     gathered.deferred.pop(_key(record), None)
+            case Healed():
+                gathered.recount(record)
+                healed.add(_name(record.record))
             case ExcludedRecord():
                 gathered.account.exclude(record)
             case DeferredRecord(stream):
@@ -147,6 +190,8 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                 gathered.journals[changes.volume] = changes
             case SessionRecord():
                 gathered.sessions.append(record)
+    if healed:
+        gathered.drop_gaps_of_readings(healed - repeated)
     for one in gathered.deferred.values():
         gathered.count(one.stream)
         for finding in one.findings:
@@ -159,6 +204,10 @@ def _key(stream: StreamRecord) -> StreamKey:
     return stream.volume, stream.mft_entry, stream.stream, stream.repeat
 
 
+def _name(stream: StreamRecord) -> tuple[str, int, str]:
+    return stream.volume, stream.mft_entry, stream.stream
+
+
 def read_ranges(journal: Path, evidence: int) -> Iterator[ReadRange]:
     """Yield what all sessions noted of one piece of evidence."""
     for record in read_journal(journal):
@@ -168,7 +217,8 @@ def read_ranges(journal: Path, evidence: int) -> Iterator[ReadRange]:
 
 def stream_digests(journal: Path) -> Iterator[StreamDigest]:
     """Yield size, digests and name of every stream that was read whole, in the order of reading."""
-    for record in _once(journal):
+    for one in _once(journal):
+        record = one.record if isinstance(one, Healed) else one
         if isinstance(record, StreamRecord) and record.sha256:
             name = f"{record.volume}/{record.path}"
             yield StreamDigest(
@@ -201,7 +251,7 @@ def build_report(
         streams=sum(one.reconciliation.streams for one in enumerations),
         streams_by_state=streams_by_state,
         bytes_by_state=_added_up(row.bytes_by_state for row in ledger),
-        streams_by_form=dict(sorted(gathered.forms.items())),
+        streams_by_form=dict(sorted((+gathered.forms).items())),
         windowed_streams=gathered.windowed,
         known_good_streams=streams_by_state.get(StreamState.KNOWN_GOOD, 0),
         known_good_dropped=gathered.known_good_dropped,
@@ -303,17 +353,23 @@ def _rescue_summary(gathered: Gathered, destination: Path) -> RescueSummary:
 
 
 def _once(journal: Path, until_bytes: int | None = None) -> Iterator[object]:
-    """Yield the journal's records, each stream's only once.
+    """Yield the journal's records, each stream's only once, and `Healed` where a later one was read whole at last.
 
     Two streams of one hash would be counted once; the account of streams would then not add up and say so.
     """
     seen: set[int] = set()
+    not_whole: dict[int, StreamRecord] = {}
     for record in read_journal(journal, until_bytes=until_bytes):
         if isinstance(record, StreamRecord):
             key = hash(_key(record))
             if key in seen:
+                before = not_whole.get(key)
+                if record.sha256 and before is not None and _key(before) == _key(record):
+                    yield Healed(not_whole.pop(key), record)
                 continue
             seen.add(key)
+            if not record.sha256 and record.state in _READ_ANEW:
+                not_whole[key] = record
         elif isinstance(record, DeferredRecord) and hash(_key(record.stream)) in seen:
             continue
         yield record

@@ -24,7 +24,7 @@ from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
 from triage.pipeline.guard import Guard
 from triage.pipeline.headers import HeaderReader, told
-from triage.pipeline.job import HIVES, WHOLE_VOLUME, Job, LeftOut, Token
+from triage.pipeline.job import HIVES, TRACES, WHOLE_VOLUME, Job, LeftOut, Token
 from triage.pipeline.journal import (
     JOURNAL_NAME,
     EnumerationRecord,
@@ -119,37 +119,41 @@ def _survey_all(
     tracer: Tracer,
     journal: JournalWriter,
 ) -> list[Survey]:
-    """Survey every NTFS volume but those on which a worker died before."""
+    """Survey and trace every NTFS volume, but for what ended a worker before."""
     surveys: list[Survey] = []
     left_out = {one.token: one for one in job.left_out}
 
     def note(gap: Gap) -> None:
         journal.add(GapRecord(gap))
 
+    def is_deadly(token: Token, what: str, where: Where) -> bool:
+        deadly = left_out.get(token)
+        if deadly is not None:
+            note(Gap(kind=GapKind.WORKER_DIED, detail=f"{what} kills the worker: {deadly.cause}", where=where))
+        return deadly is not None
+
     for index, found in enumerate(discover(sources, note)):
         journal.add(VolumeRecord(found.info))
         where = Where(volume=found.info.id)
         if found.ntfs is None or board.stop:
             continue
-        if (deadly := left_out.get(Token(index, WHOLE_VOLUME))) is not None:
-            detail = f"the enumeration of this volume kills the worker: {deadly.cause}"
-            note(Gap(kind=GapKind.WORKER_DIED, detail=detail, where=where))
+        if is_deadly(Token(index, WHOLE_VOLUME), "the enumeration of this volume", where):
             continue
         board.text = f"{found.info.id} {found.info.label or ''}"
-        deadly = left_out.get(Token(index, HIVES))
-        if deadly is not None:
-            detail = f"parsing this volume's hives kills the worker: {deadly.cause}"
-            note(Gap(kind=GapKind.WORKER_DIED, detail=detail, where=where))
+        skip_hives = is_deadly(Token(index, HIVES), "parsing this volume's hives", where)
+        skip_traces = is_deadly(Token(index, TRACES), "tracing what is gone from this volume", where)
         board.begin(0, Token(index, WHOLE_VOLUME))
         with Guard(note).at(where):
-            survey = _survey(index, found, surveyor, board, skip_hives=deadly is not None)
+            survey = _survey(index, found, surveyor, board, skip_hives=skip_hives)
             if survey is not None:
                 surveys.append(survey)
                 sizes = survey.table.streams.size_bytes[survey.streams.heads]
                 journal.add(VolumeRecord(survey.info))
                 journal.add(EnumerationRecord(survey.reconciliation, sum(sizes.tolist())))  # damaged ones pass 64 bits
-                with suppress(EvidenceLostError):  # told when what other evidence holds has been read
-                    tracer.trace(survey)
+                if not skip_traces:
+                    board.begin(0, Token(index, TRACES))
+                    with suppress(EvidenceLostError):  # told when what other evidence holds has been read
+                        tracer.trace(survey)
         board.end(0)
     return surveys
 

@@ -8,9 +8,10 @@ from triage.model.profile import Profile
 
 
 class Token(Struct, frozen=True):
-    """A piece of work that is under way: a whole volume, its hives, or one stream (its row in the enumeration).
+    """A piece of work that is under way: a whole volume, its hives, traces of what is gone, or one stream (its row).
 
-    Rows are the same each time the same evidence is enumerated, so a token outlives the worker that died on it.
+    Rows are those of the enumeration, the same each time the same evidence is enumerated: a token outlives the worker
+    that died on it.
     """
 
     volume: int
@@ -19,6 +20,7 @@ class Token(Struct, frozen=True):
 
 WHOLE_VOLUME = -1
 HIVES = -2
+TRACES = -3
 
 
 class LeftOut(Struct, frozen=True):

@@ -35,6 +35,11 @@ class Account:
         if state is StreamState.EXCLUDED:
             self._headers.setdefault((volume, record.path.rpartition("/")[0]), []).append(record.size_bytes)
 
+    def take_back(self, record: StreamRecord) -> None:
+        """Take back how a stream that was not left out ended: a later session read it whole."""
+        self._streams[record.volume][record.state] -= 1
+        self._bytes[record.volume][record.state] -= record.size_bytes
+
     def exclude(self, record: ExcludedRecord) -> None:
         """Take in what was left out of one folder; said again after a restart, it is the same."""
         self._folders[record.folder.volume, record.folder.folder] = record.folder

@@ -54,6 +54,7 @@ class Entries:
     indexes: Mask  # holds attributes of an index, as only directories and special records do
     empty: Mask
     base_entry: I64  # of an extension record, the entry it extends; of a base record, itself; -1 where it has none
+    base_sequence: U16  # of an extension record, the sequence number under which it names the entry it extends
     created: U64
     modified: U64
     changed: U64
@@ -210,6 +211,7 @@ class _Collector:
                 indexes=_have_indexes(records, attributes),
                 empty=records.empty,
                 base_entry=np.where(records.whole, owner, -1),
+                base_sequence=records.base_sequence,
                 created=created,
                 modified=modified,
                 changed=changed,

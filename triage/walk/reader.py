@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Callable, Iterator, Sequence
 
 from triage.evidence.salvage import BEYOND_END, never
-from triage.model.entry import StreamForm, StreamState
+from triage.model.entry import StreamState
 from triage.model.errors import EvidenceLostError, VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.ledger import gap_of
@@ -269,9 +269,3 @@ def place(plan: StreamPlan, offset_bytes: int | None = None) -> Where:
         mft_entry=subject.mft_entry,
         offset_bytes=offset_bytes,
     )
-
-
-def is_windowed(plan: StreamPlan, window_bytes: int = WINDOW_BYTES) -> bool:
-    """Say whether the stream needs more than one window."""
-    through_decoder = plan.subject.form in (StreamForm.LZNT1, StreamForm.WOF)
-    return plan.subject.size_bytes > window_bytes - (OVERLAP_BYTES if through_decoder else 0)

@@ -94,6 +94,10 @@ def _unsound_gaps(volume: NtfsVolume, table: MftTable, streams: Streams) -> Iter
             _lost_starts(table, streams),
             "MFT record of a file that has lost the beginning of a stream: that stream is not known",
         ),
+        (
+            _of_another_use(table),
+            "MFT record extends another use of the record that it names: its attributes may not be that file's",
+        ),
         (odd & entries.in_use, "MFT record damaged: some of its attributes are lost (the others were examined)"),
         (lost_name, "MFT record of a file that has lost a name (its content was examined)"),
         (lost_content, "MFT record of a file that has lost its content"),
@@ -113,6 +117,17 @@ def _lost_starts(table: MftTable, streams: Streams) -> Mask:
     for owner, name in later:
         lost[owner] |= all(streams.name(head) != name for head in streams.heads_of(owner))
     return lost
+
+
+def _of_another_use(table: MftTable) -> Mask:
+    """Tell the extension records that name their base record by a sequence number that it does not have."""
+    entries, base = table.entries, table.base
+    extension = np.flatnonzero(entries.readable & entries.in_use & ~base)
+    extension = extension[entries.base_entry[extension] < len(base)]
+    owner = entries.base_entry[extension]
+    mistaken = np.zeros(len(base), bool)
+    mistaken[extension] = base[owner] & (entries.base_sequence[extension] != entries.sequence[owner])
+    return mistaken
 
 
 def _bitmap_gaps(volume: NtfsVolume, bits: Mask, in_use: Mask, readable: Mask) -> Iterator[Gap]:
