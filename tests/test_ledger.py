@@ -124,8 +124,13 @@ def test_what_has_no_record_was_not_reached(states: list[StreamState], missing: 
 
 @pytest.mark.parametrize("repeat", [0, 1])
 def test_a_stream_that_a_resumed_run_reads_whole_counts_as_that(tmp_path: Path, repeat: int) -> None:
-    """Its gaps go with its first state, unless another stream of its name shares their place."""
+    """Its gaps go with its first state, unless another stream of its name shares their place.
+
+    What the enumeration says of its run list, as that its clusters are another's too, stays.
+    """
     where = Where(volume="v1", path="a/1", mft_entry=1)
+    linked = Gap(kind=GapKind.RUN_LIST, detail="", where=where)
+    cut = Gap(kind=GapKind.RUN_LIST, detail="", where=msgspec.structs.replace(where, offset_bytes=50))
     kept = Gap(kind=GapKind.WORKER_DIED, detail="", where=msgspec.structs.replace(where, mft_entry=2))
     died, other = _record(1, StreamState.WORKER_DIED), _record(2, StreamState.WORKER_DIED)
     whole = msgspec.structs.replace(
@@ -133,7 +138,7 @@ def test_a_stream_that_a_resumed_run_reads_whole_counts_as_that(tmp_path: Path, 
     )
     journal = JournalWriter(tmp_path / JOURNAL_NAME)
     gone = Gap(kind=GapKind.WORKER_DIED, detail="", where=where)
-    for record in (GapRecord(gone), died, GapRecord(kept), other, whole, died):
+    for record in (GapRecord(linked), GapRecord(cut), GapRecord(gone), died, GapRecord(kept), other, whole, died):
         journal.add(record)
     if repeat:
         journal.add(msgspec.structs.replace(died, repeat=repeat))
@@ -141,7 +146,7 @@ def test_a_stream_that_a_resumed_run_reads_whole_counts_as_that(tmp_path: Path, 
     gathered = gather(tmp_path / JOURNAL_NAME)
     (row,), _gaps = gathered.account.close([_enumeration(2 + repeat, 2 + repeat)])
     assert row.streams_by_state == {"read": 1, "worker-died": 1 + repeat}
-    assert list(gathered.gaps) == ([gone, kept] if repeat else [kept])
+    assert list(gathered.gaps) == ([linked, cut, gone, kept] if repeat else [linked, kept])
     assert gathered.bytes_read == _STREAM_BYTES
     assert [one.name for one in stream_digests(tmp_path / JOURNAL_NAME)] == ["v1/a/1"]
 

@@ -63,10 +63,8 @@ IN_BAG = (
     RescueOutcome.RECOVERABLE,
     RescueOutcome.INCOMPLETE,
 )
-
 _OF_A_READING = (
     GapKind.READ_ERROR,
-    GapKind.RUN_LIST,
     GapKind.NOT_DECODABLE,
     GapKind.WORKER_DIED,
     GapKind.INTERRUPTED,
@@ -138,7 +136,7 @@ class Gathered:
         self.gaps = {
             gap: None
             for gap in self.gaps
-            if gap.kind not in _OF_A_READING
+            if not _is_of_a_reading(gap)
             or (gap.where.volume, gap.where.mft_entry, gap.where.stream or "") not in streams
         }
 
@@ -202,6 +200,11 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
 
 def _key(stream: StreamRecord) -> StreamKey:
     return stream.volume, stream.mft_entry, stream.stream, stream.repeat
+
+
+def _is_of_a_reading(gap: Gap) -> bool:
+    """Say whether reading a stream gave this gap: of run lists a range is missing; the enumeration tells the whole."""
+    return gap.kind in _OF_A_READING or (gap.kind is GapKind.RUN_LIST and gap.where.offset_bytes is not None)
 
 
 def _name(stream: StreamRecord) -> tuple[str, int, str]:
