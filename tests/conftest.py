@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.boot.stick import build_image
 from tests.lab.disk import TOOLS, BuiltDisk, DiskSpec, build_disk
 from tests.needs import needs_device, needs_root, needs_tool
 from tests.skips import enforce
 from triage.model.verdict import Stage
+
+# No test is one of time: a busy machine must not fail one.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -383,7 +383,7 @@ def _written(tokens: list[tuple[bytes, int, int]]) -> bytes:
     return bytes(data + bytes([flags]) + pending if pending else data)[:4096]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(*_chunks()))
 def test_any_chunk_decodes_as_the_specification_says_or_is_told(data: bytes) -> None:
     """A chunk that decodes to fewer than 4096 bytes is damaged unless it is the last one."""

@@ -13,7 +13,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import Case, examine_here, run_case
@@ -47,7 +47,6 @@ def _needs_volume(test: Callable[..., None]) -> Callable[..., None]:
 
 
 @given(lists=st.lists(st.binary(max_size=40), max_size=12))
-@settings(deadline=None)
 def test_many_run_lists_are_decoded_like_each_alone(lists: list[bytes]) -> None:
     lengths = np.array([len(one) for one in lists], np.int64)
     runs, damaged = decode_run_columns(b"".join(lists), np.cumsum(lengths) - lengths, lengths)
@@ -70,7 +69,6 @@ def test_many_run_lists_are_decoded_like_each_alone(lists: list[bytes]) -> None:
     cuts=st.lists(st.integers(0, 1600), max_size=9),
     window_bytes=st.sampled_from((8, 64)),
 )
-@settings(deadline=None)
 def test_clusters_in_use_are_counted_across_windows(bits: bytes, cuts: list[int], window_bytes: int) -> None:
     places = np.unique(np.array(cuts, np.int64))
     windows = [memoryview(bits[start : start + window_bytes]) for start in range(0, len(bits), window_bytes)]

@@ -446,7 +446,7 @@ def _plain_records(volume: bytes) -> bytearray:
 
 
 @needs_tool("mkntfs")
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=_changes())
 def test_no_attribute_of_a_hostile_record_lies_outside_it(
     bare_volume: bytes, changes: list[tuple[int, int, int]]
@@ -468,7 +468,7 @@ def test_no_attribute_of_a_hostile_record_lies_outside_it(
 
 
 @needs_tool("mkntfs")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=_changes())
 def test_a_volume_of_hostile_records_is_enumerated_and_read(
     bare_volume: bytes, changes: list[tuple[int, int, int]]
@@ -498,7 +498,7 @@ def test_a_volume_of_hostile_records_is_enumerated_and_read(
         assert plan.unread is not None or reader.bytes_read + missing == plan.subject.size_bytes
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(raw=st.binary(min_size=1024, max_size=4096).map(lambda data: data[: len(data) // 1024 * 1024]))
 def test_random_bytes_are_no_records(raw: bytes) -> None:
     records, found = parse_records(raw, 1024, 0)

@@ -81,7 +81,7 @@ def _without_extents(changes: list[LabChange]) -> list[LabChange]:
     pages=st.integers(0, 1 << 30),
     block_bytes=st.integers(1, 2000).map(lambda words: 8 * words),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_record_is_read_however_the_stream_is_cut(changes: list[LabChange], pages: int, block_bytes: int) -> None:
     start = pages * PAGE_BYTES
     data = journal(changes, start) + bytes(5000)
@@ -91,7 +91,7 @@ def test_every_record_is_read_however_the_stream_is_cut(changes: list[LabChange]
 
 
 @given(changes=st.lists(_changes(), min_size=3, max_size=40), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_damage_costs_the_records_it_hits_and_is_told(changes: list[LabChange], data: st.DataObject) -> None:
     whole = journal(changes)
     at = data.draw(st.sampled_from(sorted(_parse(whole).changes)))
@@ -113,7 +113,7 @@ def _overlaps(place: int, change: LabChange, begin: int, end: int) -> bool:
 
 
 @given(data=st.binary(max_size=20_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_bytes_at_all_are_taken(data: bytes) -> None:
     parsed = _parse(data)
     assert parsed.damaged_bytes <= len(data)
