@@ -332,6 +332,8 @@ def _reference(data: bytes) -> bytes | None:
     while at < len(data):
         flags = data[at]
         at += 1
+        if at == len(data):
+            return None  # flags of nothing, which no compressor writes
         for bit in range(8):
             if at >= len(data):
                 break
