@@ -137,7 +137,7 @@ def test_a_stream_of_petabytes_is_not_read_as_zeros(tmp_path: Path, undamaged: R
     result = examine(tmp_path, damage, "Windows/tasksche.exe")
     of_stream = [one for one in result.report.gaps if one.where.path == "Windows/tasksche.exe"]
     told = [one.bytes for one in of_stream if one.material and one.kind is GapKind.RUN_LIST and one.bytes is not None]
-    assert told == [1 << 51]
+    assert 1 << 51 in told
     disk_bytes = result.report.evidence[0].size_bytes
     assert result.report.coverage.bytes_read < undamaged.report.coverage.bytes_read + disk_bytes
 
