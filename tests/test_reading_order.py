@@ -19,6 +19,7 @@ from triage.indicators.load import load_indicators
 from triage.model.entry import StreamState
 from triage.model.evidence import EvidenceFormat
 from triage.model.gap import Gap
+from triage.model.told import Notes
 from triage.pipeline import pieces
 from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.discover import discover
@@ -83,7 +84,7 @@ def agenda_of(image: Path) -> Iterator[tuple[Disk, Agenda]]:
         (found,) = discover([disk], gaps.append)
         if found.ntfs is None:
             raise ValueError("no NTFS")
-        surveyor = Surveyor(load_indicators(), lambda _finding: None, gaps.append)
+        surveyor = Surveyor(load_indicators(), Notes(lambda _finding: None, lambda _event: None, gaps.append))
         survey = surveyor.survey(0, found, found.ntfs, on_hives=None)
         assert gaps == []
         assert in_several_runs(survey.table, survey.streams.heads).sum() >= 10

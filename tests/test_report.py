@@ -39,6 +39,7 @@ KEYS = [
     "rescue",
     "deleted",
     "journals",
+    "timeline",
 ]
 FINDING_KEYS = {
     "id", "family", "kind", "indicator", "set", "severity", "where", "times", "digests", "excerpt", "facts", "deleted",

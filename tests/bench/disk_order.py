@@ -14,6 +14,7 @@ from triage.evidence.source import EvidenceSource
 from triage.indicators.load import load_indicators
 from triage.model.evidence import EvidenceFormat
 from triage.model.gap import Gap
+from triage.model.told import Notes
 from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.discover import discover
 from triage.pipeline.survey import Surveyor
@@ -70,7 +71,7 @@ def cost_of_orders(image: Path) -> dict[str, float]:
     """Return for each order of reading all streams its cost as a multiple of a sequential read of the same bytes."""
     with SimulatedDisk(image) as disk:
         found = discover([disk], _unexpected)
-        surveyor = Surveyor(load_indicators(), lambda _finding: None, _unexpected)
+        surveyor = Surveyor(load_indicators(), Notes(lambda _finding: None, lambda _event: None, _unexpected))
         surveys = [
             surveyor.survey(index, one, one.ntfs, on_hives=None)
             for index, one in enumerate(found)

@@ -15,6 +15,7 @@ from triage.examiners.services import examine_services
 from triage.examiners.settings import examine_settings
 from triage.examiners.views import in_views
 from triage.indicators.work_directory import work_directory_name
+from triage.model.event import Event
 from triage.model.finding import Finding
 
 
@@ -27,6 +28,7 @@ class ExaminedHive(Struct, frozen=True, kw_only=True):
     system: SystemHive | None = None
     software: SoftwareHive | None = None
     findings: tuple[Finding, ...] = ()
+    events: tuple[Event, ...] = ()
     computed_name: str | None = None
 
 

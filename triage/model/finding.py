@@ -30,6 +30,9 @@ class FindingKind(StrEnum):
     RANSOM_NOTE = "ransom-note"
     ENCRYPTED_FILE = "encrypted-file"
     JOURNAL = "journal"
+    EXECUTION = "execution"
+    EVENT_LOG = "event-log"
+    NETWORK = "network"
 
 
 class Digests(Struct, frozen=True, kw_only=True):

@@ -45,6 +45,7 @@ class GapKind(StrEnum):
     HIVE_DAMAGED = "hive-damaged"
     HIVE_DIRTY = "hive-dirty"
     CHANGE_JOURNAL = "change-journal"
+    ARTEFACT = "artefact"
     WORKER_DIED = "worker-died"
     INTERRUPTED = "interrupted"
     NOT_RESCUED = "not-rescued"

@@ -15,6 +15,7 @@ from triage.model.indicator import IndicatorSet
 from triage.model.isolation import Isolation
 from triage.model.ledger import VolumeLedger
 from triage.model.profile import Profile
+from triage.model.timeline import Timeline
 from triage.model.verdict import Verdict
 from triage.model.volume import VolumeInfo
 
@@ -123,6 +124,7 @@ class Report(Struct, frozen=True, kw_only=True):
     rescue: RescueSummary | None
     deleted: tuple[DeletedSummary, ...] | None = None
     journals: tuple[JournalSummary, ...] = ()
+    timeline: Timeline = Timeline()
 
 
 class FirstVerdict(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 from triage.model.change import JournalSummary
 from triage.model.deleted import DeletedSummary
 from triage.model.entry import StreamState
+from triage.model.event import Event, EventKind, EventSource
 from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding, FindingKind
 from triage.model.gap import Gap, GapKind, Where
@@ -35,6 +36,7 @@ from triage.pipeline.journal import (
     DeferredRecord,
     DeletedRecord,
     EnumerationRecord,
+    EventRecord,
     ExcludedRecord,
     FindingRecord,
     GapRecord,
@@ -51,6 +53,7 @@ from triage.pipeline.journal import (
 from triage.pipeline.ledger import Account
 from triage.verdict.judge import judge
 from triage.verdict.materiality import weigh
+from triage.verdict.timeline import build_timeline
 
 _UNSAVED = {
     RescueOutcome.FAILED: "not rescued",
@@ -73,6 +76,7 @@ _OF_A_READING = (
 _READ_ANEW = (StreamState.PARTIAL, StreamState.NOT_DECODABLE, StreamState.WORKER_DIED, StreamState.TIMED_OUT)
 
 FindingKey = tuple[Where, FindingKind, str, str]
+EventKey = tuple[str, EventKind, EventSource, str, Where]
 StreamKey = tuple[str, int, str, int]
 
 
@@ -97,6 +101,7 @@ class Gathered:
     enumerations: dict[str, EnumerationRecord] = field(default_factory=dict)
     isolation: dict[Isolation, None] = field(default_factory=dict)
     findings: dict[FindingKey, Finding] = field(default_factory=dict)
+    events: dict[EventKey, Event] = field(default_factory=dict)
     gaps: dict[Gap, None] = field(default_factory=dict)
     rescued: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
     selected: int | None = None
@@ -168,6 +173,8 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                 gathered.rescued[file.volume, file.mft_entry, file.path] = file
             case FindingRecord(finding):
                 gathered.find(finding)
+            case EventRecord(event):
+                gathered.events[event.time_utc, event.kind, event.source, event.what, event.where] = event
             case GapRecord(gap):
                 gathered.gaps[gap] = None
             case VolumeRecord(volume):
@@ -275,6 +282,7 @@ def build_report(
         rescue=None if destination is None else _rescue_summary(gathered, destination),
         deleted=tuple(gathered.deleted.values()) if deleted else None,
         journals=tuple(gathered.journals.values()),
+        timeline=build_timeline(gathered.events.values()),
     )
 
 

@@ -19,6 +19,7 @@ from triage.model.errors import EvidenceLostError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.profile import Profile
 from triage.model.rescue import RescuedFile, RescueOutcome
+from triage.model.told import Notes
 from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
@@ -28,6 +29,7 @@ from triage.pipeline.job import HIVES, TRACES, WHOLE_VOLUME, Job, LeftOut, Token
 from triage.pipeline.journal import (
     JOURNAL_NAME,
     EnumerationRecord,
+    EventRecord,
     ExcludedRecord,
     FindingRecord,
     GapRecord,
@@ -65,8 +67,11 @@ def examine(job: Job, board: Board) -> None:
         board.phase = Phase.ENUMERATING
         surveyor = Surveyor(
             indicators,
-            lambda finding: journal.add(FindingRecord(finding)),
-            lambda gap: journal.add(GapRecord(gap)),
+            Notes(
+                lambda finding: journal.add(FindingRecord(finding)),
+                lambda event: journal.add(EventRecord(event)),
+                lambda gap: journal.add(GapRecord(gap)),
+            ),
         )
         tracer = Tracer(Path(job.case_folder), journal.add, deleted=job.deleted)
         surveys = _survey_all(job, board, sources, surveyor, tracer, journal)

@@ -22,6 +22,7 @@ from triage.model.change import JournalSummary
 from triage.model.deleted import DeletedSummary
 from triage.model.entry import StreamForm, StreamState, Subject
 from triage.model.errors import ReportError
+from triage.model.event import Event
 from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
@@ -87,6 +88,12 @@ class FindingRecord(Struct, frozen=True, array_like=True, tag="finding"):
     """A finding, not yet numbered."""
 
     finding: Finding
+
+
+class EventRecord(Struct, frozen=True, array_like=True, tag="event"):
+    """A dated trace."""
+
+    event: Event
 
 
 class GapRecord(Struct, frozen=True, array_like=True, tag="gap"):
@@ -166,6 +173,7 @@ Record = (
     | EnumerationRecord
     | IsolationRecord
     | FindingRecord
+    | EventRecord
     | GapRecord
     | StreamRecord
     | ExcludedRecord

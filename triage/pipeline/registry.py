@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import numpy as np
 from msgspec.structs import replace
 
 from triage.artefacts import hibernation
@@ -19,11 +18,12 @@ from triage.examiners.registry import ExaminedHive, examine_hive
 from triage.examiners.views import in_older_copy
 from triage.model.finding import Finding
 from triage.model.gap import Gap, GapKind, Where
+from triage.model.told import Notes
 from triage.model.volume import HibernationFile, WindowsInfo
 from triage.pipeline.guard import Guard
-from triage.volumes.mft_records import I64
 from triage.volumes.ntfs import NtfsVolume
-from triage.walk.mft import MftTable, Names
+from triage.walk.find import find_entries
+from triage.walk.mft import MftTable
 from triage.walk.paths import Paths
 from triage.walk.reader import StreamReader, place
 from triage.walk.streams import Streams
@@ -71,15 +71,12 @@ class RegistrySurvey:
         table: MftTable,
         paths: Paths,
         streams: Streams,
-        *,
-        note_finding: Callable[[Finding], None],
-        note_gap: Callable[[Gap], None],
+        notes: Notes,
     ) -> None:
         self._ntfs = ntfs
         self._table = table
         self._streams = streams
-        self._note_finding = note_finding
-        self._note_gap = note_gap
+        self._notes = notes
         self._located = _locate(table, paths)
         self._examined: list[tuple[_HiveEntry, ExaminedHive]] = []
 
@@ -94,7 +91,7 @@ class RegistrySurvey:
             self._examine(hive)
         for folder in sorted(folders):
             where = Where(volume=self._ntfs.id, path=folder)
-            self._note_gap(Gap(kind=GapKind.HIVE_MISSING, detail="no SYSTEM hive: services unknown", where=where))
+            self._notes.gap(Gap(kind=GapKind.HIVE_MISSING, detail="no SYSTEM hive: services unknown", where=where))
         current = [told for hive, told in self._examined if not hive.is_older]
         systems = [told for told in current if told.system is not None]
         softwares = [told for told in current if told.software is not None]
@@ -115,7 +112,7 @@ class RegistrySurvey:
         self._note_gaps(hive, gaps)
         if data is None:
             return
-        with Guard(self._note_gap).at(where):
+        with Guard(self._notes.gap).at(where):
             opened = open_or_gap(data, where, self._logs(hive) if is_dirty(data) else ())
             if isinstance(opened, Gap):
                 self._note_gaps(hive, [opened])
@@ -125,7 +122,9 @@ class RegistrySurvey:
             self._note_gaps(hive, opened.gaps)
             self._examined.append((hive, told))
             for finding in self._compared(hive, told):
-                self._note_finding(finding)
+                self._notes.finding(finding)
+            for event in told.events:
+                self._notes.event(event)
 
     def _compared(self, hive: _HiveEntry, told: ExaminedHive) -> Sequence[Finding]:
         """Return a hive's findings; those of an older copy say whether the hive of today still has them."""
@@ -143,7 +142,7 @@ class RegistrySurvey:
     def _note_gaps(self, hive: _HiveEntry, gaps: Iterable[Gap]) -> None:
         """Note gaps; those of an older copy leave nothing open that the hive itself does not tell."""
         for gap in gaps:
-            self._note_gap(replace(gap, material=False) if hive.is_older else gap)
+            self._notes.gap(replace(gap, material=False) if hive.is_older else gap)
 
     def _logs(self, hive: _HiveEntry) -> list[LogFile]:
         """Read the logs beside a hive; one that cannot be read tells so."""
@@ -198,22 +197,10 @@ class RegistrySurvey:
 
 def _locate(table: MftTable, paths: Paths) -> _Located:
     """Find the configuration folders, hives and logs of all Windows on the volume."""
-    owners = np.searchsorted(table.names.first, _names_alike(table.names), side="right") - 1
-    base = table.base
     found = _Located(set(), [], {}, [])
-    for entry in dict.fromkeys(owners.tolist()):
-        if base[entry]:
-            for path in paths.of(entry):
-                _note(found, entry, path, is_directory=bool(table.entries.directory[entry]))
+    for entry, path in find_entries(table, paths, names=_LOOKED_FOR):
+        _note(found, entry, path, is_directory=bool(table.entries.directory[entry]))
     return found
-
-
-def _names_alike(names: Names) -> I64:
-    """Return the names that have length and first letter of one that is looked for: of a million few do."""
-    blob = np.frombuffer(names.blob + bytes(1), np.uint8)
-    wanted = [len(name) << 8 | ord(name[0]) for name in _LOOKED_FOR]
-    initial = blob[np.minimum(names.offset, len(blob) - 1)] | 0x20  # lower case, where it is a letter
-    return np.flatnonzero(np.isin(names.length // 2 << 8 | initial, wanted))
 
 
 def _note(found: _Located, entry: int, path: str, *, is_directory: bool) -> None:

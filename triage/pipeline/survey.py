@@ -15,7 +15,9 @@ from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap
 from triage.model.report import Reconciliation
+from triage.model.told import Notes
 from triage.model.volume import VolumeInfo
+from triage.pipeline.artefacts import examine_artefacts
 from triage.pipeline.discover import FoundVolume
 from triage.pipeline.registry import RegistrySurvey
 from triage.volumes.ntfs import NtfsVolume
@@ -75,17 +77,11 @@ class _Told:
 
 
 class Surveyor:
-    """Surveys volumes one after the other; `note_finding` and `note_gap` take what it meets."""
+    """Surveys volumes one after the other; `notes` takes what it meets."""
 
-    def __init__(
-        self,
-        indicators: Indicators,
-        note_finding: Callable[[Finding], None],
-        note_gap: Callable[[Gap], None],
-    ) -> None:
+    def __init__(self, indicators: Indicators, notes: Notes) -> None:
         self._indicators = indicators
-        self._note_finding = note_finding
-        self._note_gap = note_gap
+        self._notes = notes
 
     def survey(
         self, index: int, found: FoundVolume, ntfs: NtfsVolume, *, on_hives: Callable[[], None] | None
@@ -102,10 +98,8 @@ class Surveyor:
         windows = None
         if on_hives is not None:
             on_hives()
-            registry = RegistrySurvey(
-                ntfs, table, paths, streams, note_finding=self._note_finding, note_gap=self._note_gap
-            )
-            windows = registry.examine()
+            windows = RegistrySurvey(ntfs, table, paths, streams, self._notes).examine()
+            examine_artefacts(ntfs, table, paths, streams, self._notes)
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
         told = self._names(ntfs, table, paths, names)
@@ -144,7 +138,7 @@ class Surveyor:
                         told.undecided.add(entry)
                         continue
                     times = times_of(entries.times(entry), ntfs.file_name_times(entry))
-                    self._note_finding(msgspec.structs.replace(finding, times=times))
+                    self._notes.finding(msgspec.structs.replace(finding, times=times))
                     told.named.add(entry)
                     if finding.severity is not Severity.LOW:
                         told.suspects.add(entry)
@@ -152,4 +146,4 @@ class Surveyor:
 
     def _note_gaps(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
-            self._note_gap(gap)
+            self._notes.gap(gap)

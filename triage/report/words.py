@@ -44,6 +44,9 @@ FINDING_KINDS: Mapping[str, str] = {
     FindingKind.RANSOM_NOTE: N_("Ransom notes"),
     FindingKind.ENCRYPTED_FILE: N_("Encrypted files"),
     FindingKind.JOURNAL: N_("Renames in the change journal"),
+    FindingKind.EXECUTION: N_("Programs that were run"),
+    FindingKind.EVENT_LOG: N_("Event logs"),
+    FindingKind.NETWORK: N_("Network traces"),
 }
 
 
@@ -91,6 +94,8 @@ def _gap_words(kind: GapKind) -> str:
             return N_("registry hive not written out")
         case GapKind.CHANGE_JOURNAL:
             return N_("change journal damaged")
+        case GapKind.ARTEFACT:
+            return N_("trace of Windows unreadable")
         case GapKind.WORKER_DIED:
             return N_("examination crashed")
         case GapKind.INTERRUPTED:

@@ -44,6 +44,7 @@ def _is_material(kind: GapKind) -> bool:
             return True
         case (
             GapKind.REPARSE_POINT  # the content is not on this disk
+            | GapKind.ARTEFACT  # a log that Windows keeps: like the change journal
             | GapKind.CHANGE_JOURNAL  # it tells of the past; what is on the disk now is examined by itself
             | GapKind.NOT_ISOLATED  # what was seen is as good; the examining computer was less protected
             | GapKind.NOT_RESCUED  # the file was examined; that it was not saved shows in the exit code
