@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import struct
@@ -10,17 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import Case, examine_here, run_case
+from tests.cases import Case, entries_by_path, examine_here, run_case
 from tests.conftest import LabDisk
 from tests.faulty_source import FaultyDisk
 from tests.lab.disk import DiskSpec
 from tests.lab.mounts import mount_for_writing, on_mount
+from tests.lab.plan import Kind, LabFile
 from tests.lab.tables import Layout
+from tests.lab.volume import fill_volume, make_volume
 from tests.mft_editor import DATA, STRIDE_BYTES, Attribute, MftEditor, attributes, runs
+from triage.evidence.open import open_evidence
 from triage.model.entry import StreamState
 from triage.model.errors import EvidenceError, ExitCode
 from triage.model.gap import GapKind
+from triage.model.rescue import RescueOutcome
 from triage.model.verdict import Outcome, Stage
+from triage.report.verify import verify_case
 from triage.volumes.ntfs import NtfsVolume
 
 _VOLUME_BYTES = 16 << 20
@@ -239,6 +245,27 @@ def test_a_run_list_that_repeats_its_clusters_is_told(copy: Path, healthy: Case,
     (gap,) = case.gaps(GapKind.RUN_LIST)
     assert (gap.where.mft_entry, gap.bytes) == (entry, mft.cluster_bytes)
     assert "the same clusters twice" in gap.detail
+
+
+def test_two_streams_of_one_name_are_both_in_the_bag(tmp_path: Path) -> None:
+    """Only damage makes them; the one that is recorded last must not hide the other from the bag's manifests."""
+    image, path, contents = tmp_path / "volume.img", "Users/alice/Documents/plan.txt", (b"first" * 500, b"second" * 400)
+    make_volume(image, size_bytes=_VOLUME_BYTES, cluster_bytes=4096, offset_bytes=0, label="lab")
+    streams = zip(("one", "two"), contents, strict=True)
+    files = [LabFile(path=path, content=b"plan", kind=Kind.USER_INTACT)]
+    fill_volume(
+        image,
+        files + [LabFile(path=path, stream=name, content=data, kind=Kind.USER_INTACT) for name, data in streams],
+    )
+    mft = MftEditor(image)
+    with open_evidence(image) as source:
+        entry = entries_by_path(NtfsVolume(source, "v1"))[path]
+    record = mft.record(entry)
+    mft.put(entry, record.replace("two".encode("utf-16-le"), "one".encode("utf-16-le")))
+    case = run_case([image], tmp_path / "case")
+    rescued = {file.sha256 for file in case.files(RescueOutcome.RESCUED, RescueOutcome.DOUBTFUL)}
+    assert rescued >= {hashlib.sha256(content).hexdigest() for content in contents}
+    assert verify_case(case.folder).problems == ()
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,13 @@ def test_a_log_joins_what_many_threads_read() -> None:
     assert list(log.take()) == []
 
 
+def test_a_log_takes_a_read_of_nothing_far_behind_the_end() -> None:
+    log = ReadLog(10_000, SECTOR_BYTES)
+    log.note_read(1 << 70, 0)
+    log.note_read(0, 512)
+    assert list(log.take()) == [ReadRange(ReadState.READ, 0, 512)]
+
+
 def test_a_log_tells_a_bad_sector_from_a_failed_read() -> None:
     log = ReadLog(10_000, SECTOR_BYTES)
     log.note_failed(1024, 4096)

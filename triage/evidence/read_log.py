@@ -37,7 +37,8 @@ class ReadLog:
     def note_read(self, offset_bytes: int, length_bytes: int) -> None:
         """Note a range that was read."""
         self.reads += 1  # not exact with several threads: it only has to change
-        self._pending.append((offset_bytes, offset_bytes + length_bytes))
+        if length_bytes > 0:  # behind the end nothing is read: a damaged boot sector points anywhere
+            self._pending.append((offset_bytes, offset_bytes + length_bytes))
         if len(self._pending) >= _MOST_PENDING:
             with self._lock:
                 self._fold()
@@ -87,7 +88,6 @@ class ReadLog:
             return
         pairs = np.array(self._pending[:count], np.int64)
         del self._pending[:count]  # what other threads added meanwhile stays
-        pairs = pairs[pairs[:, 1] > pairs[:, 0]]
         pairs[:, 0] -= pairs[:, 0] % self._sector_bytes
         pairs[:, 1] = np.minimum(pairs[:, 1] + -pairs[:, 1] % self._sector_bytes, self._size_bytes)
         self._read = _joined(np.concatenate((self._read, pairs)))

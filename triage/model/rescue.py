@@ -20,13 +20,16 @@ class RescueOutcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+FileKey = tuple[str, int, str, int]
+
+
 class RescuedFile(Struct, frozen=True, kw_only=True):
     """One considered file. `bag_path` is its place in the bag's `data/` ("" where nothing was copied).
 
     RESCUED: durable, re-read and equal. DOUBTFUL: the same, but the content does not look like its type.
     RECOVERABLE: the same, a prepared large file (`.WNCYR`) whose content can be restored without a key.
     ENCRYPTED and QUARANTINED: not copied. INCOMPLETE: copied in part (unreadable ranges are zeros). FAILED: not saved.
-    `other_paths` are the file's further hard links.
+    `other_paths` are the file's further hard links. `repeat` counts the streams of the same entry and name before it.
     """
 
     volume: str
@@ -38,3 +41,9 @@ class RescuedFile(Struct, frozen=True, kw_only=True):
     bag_path: str = ""
     sha256: str = ""
     detail: str = ""
+    repeat: int = 0
+
+    @property
+    def key(self) -> FileKey:
+        """What tells this file from all others of the case."""
+        return self.volume, self.mft_entry, self.path, self.repeat

@@ -10,12 +10,12 @@ import numpy as np
 
 from triage.evidence.source import EvidenceSource
 from triage.model.entry import FIRST_USER_ENTRY, Subject
-from triage.model.rescue import RescuedFile, RescueOutcome
+from triage.model.rescue import FileKey, RescuedFile, RescueOutcome
 from triage.model.source import ByteSource
 from triage.pipeline.job import Token
 from triage.pipeline.pieces import HeldPieces, Piece, in_pieces
 from triage.pipeline.survey import Survey
-from triage.rescue.namemap import shown_path
+from triage.rescue.namemap import key_of
 from triage.rescue.selection import select
 from triage.volumes.mft_records import I64
 from triage.walk.order import first_offsets, in_several_runs, reading_order
@@ -67,21 +67,18 @@ class Done:
     """
 
     read: set[tuple[str, int, str, int]] = field(default_factory=set)
-    settled: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
+    settled: dict[FileKey, RescuedFile] = field(default_factory=dict)
 
     def settle(self, file: RescuedFile) -> None:
         """Take in what became of one file."""
         if file.outcome not in _TRIED_AGAIN:
-            self.settled[file.volume, file.mft_entry, file.path] = file
+            self.settled[file.key] = file
 
     def has(self, subject: Subject, *, selected: bool) -> bool:
         """Say whether a stream need not be read again."""
         if (subject.volume, subject.mft_entry, subject.stream, subject.repeat) not in self.read:
             return False
-        return (
-            not selected
-            or (subject.volume, subject.mft_entry, shown_path(subject.path, subject.stream)) in self.settled
-        )
+        return not selected or key_of(subject) in self.settled
 
 
 class Agenda:

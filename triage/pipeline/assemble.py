@@ -29,7 +29,7 @@ from triage.model.report import (
     StreamDigest,
     Tool,
 )
-from triage.model.rescue import RescuedFile, RescueOutcome
+from triage.model.rescue import FileKey, RescuedFile, RescueOutcome
 from triage.model.volume import VolumeInfo
 from triage.pipeline.journal import (
     ChangesRecord,
@@ -103,7 +103,7 @@ class Gathered:
     findings: dict[FindingKey, Finding] = field(default_factory=dict)
     events: dict[EventKey, Event] = field(default_factory=dict)
     gaps: dict[Gap, None] = field(default_factory=dict)
-    rescued: dict[tuple[str, int, str], RescuedFile] = field(default_factory=dict)
+    rescued: dict[FileKey, RescuedFile] = field(default_factory=dict)
     selected: int | None = None
     account: Account = field(default_factory=Account)
     forms: Counter[str] = field(default_factory=Counter)
@@ -170,7 +170,7 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                 if any(one.state is not ReadState.READ for one in ranges):
                     gathered.unreadable.add(evidence)
             case RescueRecord(file):
-                gathered.rescued[file.volume, file.mft_entry, file.path] = file
+                gathered.rescued[file.key] = file
             case FindingRecord(finding):
                 gathered.find(finding)
             case EventRecord(event):

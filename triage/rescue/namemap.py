@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from triage.model.entry import FileTimes, Subject
-from triage.model.rescue import RescuedFile, RescueOutcome
+from triage.model.rescue import FileKey, RescuedFile, RescueOutcome
 
 NAME_MAP: Final = "name-map.jsonl"
 
@@ -38,6 +38,7 @@ class MappedName(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sha256: str
     outcome: RescueOutcome
     detail: str = ""
+    repeat: int = 0
     dos_attributes: int = 0
     si: FileTimes | None = None
     fn: FileTimes | None = None
@@ -55,12 +56,18 @@ class MappedName(Struct, frozen=True, kw_only=True, omit_defaults=True):
             bag_path=self.bag_path,
             sha256=self.sha256,
             detail=self.detail,
+            repeat=self.repeat,
         )
 
 
 def shown_path(path: str, stream: str) -> str:
     """Return the path by which the case names a stream: `<path>`, or `<path>:<stream>` for a named one."""
     return f"{path}:{stream}" if stream else path
+
+
+def key_of(stream: Subject | MappedName) -> FileKey:
+    """Return the key that the record of a stream has, before there is one."""
+    return stream.volume, stream.mft_entry, shown_path(stream.path, stream.stream), stream.repeat
 
 
 def map_name(
@@ -78,6 +85,7 @@ def map_name(
         sha256=sha256,
         outcome=outcome,
         detail=detail,
+        repeat=subject.repeat,
         dos_attributes=subject.dos_attributes,
         si=subject.si,
         fn=subject.fn,

@@ -24,7 +24,7 @@ from triage.model.rescue import RescuedFile, RescueOutcome
 from triage.model.text import _
 from triage.rescue.committer import BatchLimits, Committer, Pending, destination_error
 from triage.rescue.filesystem import FileSystem
-from triage.rescue.namemap import MappedName, drop_torn_line, read_lines, shown_path
+from triage.rescue.namemap import drop_torn_line, key_of, read_lines, shown_path
 from triage.rescue.names import PAYLOAD, BagNames
 from triage.rescue.reread import digests_from_device
 from triage.rescue.staging import Staging, create, discard
@@ -70,9 +70,7 @@ class Vault:
         self.destination = destination
         self._on_record = on_record
         self._lock = threading.Lock()
-        self._done = {
-            (record.volume, record.mft_entry, record.path) for record in done if record.outcome not in _TRIED_AGAIN
-        }
+        self._done = {record.key for record in done if record.outcome not in _TRIED_AGAIN}
         try:
             self._open_destination(resume=resume)
             self._committer = Committer(
@@ -103,7 +101,7 @@ class Vault:
         That is where it was made in an earlier session, or where it is too large for the destination's file
         system (reported). RescueError, reported too, where the destination can no longer be written.
         """
-        if _key(subject) in self._done:
+        if key_of(subject) in self._done:
             return None
         if self._committer.error is not None:
             self.record(subject, RescueOutcome.FAILED, "the destination could no longer be written")
@@ -125,6 +123,7 @@ class Vault:
                 outcome=outcome,
                 size_bytes=subject.size_bytes,
                 detail=detail,
+                repeat=subject.repeat,
             )
         )
 
@@ -180,21 +179,16 @@ class Vault:
         # A file that was tried again has several lines, of which the last one holds.
         lines = {line.bag_path: line for line in read_lines(self.destination)}
         present = [line for line in lines.values() if (self.destination / line.bag_path).exists()]
-        unreported = [line for line in present if _key(line) not in self._done]
+        unreported = [line for line in present if key_of(line) not in self._done]
         paths = [self.destination / line.bag_path for line in unreported]
         self._filesystem.sync(paths)
         for line, path, digest in zip(unreported, paths, digests_from_device(paths), strict=True):
             if digest == line.sha256:
-                self._done.add(_key(line))
+                self._done.add(key_of(line))
                 self._report(line.record)
             else:
                 path.unlink(missing_ok=True)
-        self._names.keep(line for line in present if _key(line) in self._done)
-
-
-def _key(stream: Subject | MappedName) -> tuple[str, int, str]:
-    """Return what tells a stream from all others of the case: its volume, and its path as records have it."""
-    return stream.volume, stream.mft_entry, shown_path(stream.path, stream.stream)
+        self._names.keep(line for line in present if key_of(line) in self._done)
 
 
 class Copy:
