@@ -23,6 +23,7 @@ from triage.pipeline.registry import RegistrySurvey
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.attribute_lists import check_lists
 from triage.walk.clusters import cross_links
+from triage.walk.find import entries_called
 from triage.walk.links import gaps_of_links
 from triage.walk.mft import MftTable, read_mft
 from triage.walk.paths import Paths
@@ -68,12 +69,11 @@ class Survey:
 
 @dataclass(slots=True)
 class _Told:
-    """What the names of a volume told: entries by what their names mean, and how many have lost their parent."""
+    """What the names of a volume told: entries by what their names mean."""
 
     named: set[int] = field(default_factory=set)
     suspects: set[int] = field(default_factory=set)
     undecided: set[int] = field(default_factory=set)
-    orphans: int = 0
 
 
 class Surveyor:
@@ -103,7 +103,7 @@ class Surveyor:
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
         told = self._names(ntfs, table, paths, names)
-        reconciliation, gaps = reconcile(ntfs, table, streams, told.orphans)
+        reconciliation, gaps = reconcile(ntfs, table, streams, _count_orphans(table, paths))
         self._note_gaps(gaps)
         self._note_gaps(check_lists(ntfs, table))
         self._note_gaps(cross_links(ntfs, table, streams))
@@ -123,14 +123,14 @@ class Surveyor:
 
     def _names(self, ntfs: NtfsVolume, table: MftTable, paths: Paths, names: NameExaminer) -> _Told:
         """Examine all names, those of deleted entries too."""
-        entries = table.entries
-        wanted = np.flatnonzero(entries.readable & (entries.base_entry == np.arange(len(entries.in_use))))
-        told = _Told()
-        for entry in wanted.data:
+        entries, told = table.entries, _Told()
+        rules = self._indicators.names
+        telling = entries.directory.copy()  # a work directory is known by its name's shape
+        telling[entries_called(table, names=rules.by_name, endings=rules.by_extension)] = True
+        is_base = entries.readable & (entries.base_entry == np.arange(len(entries.in_use)))
+        for entry in np.flatnonzero(telling & is_base).data:
             is_alive, is_directory = entries.in_use.item(entry), entries.directory.item(entry)
             for path in paths.of(entry):
-                if is_alive and entry >= FIRST_USER_ENTRY and paths.is_orphan(path):
-                    told.orphans += 1
                 for finding in names.examine(
                     path, volume=ntfs.id, mft_entry=entry, is_directory=is_directory, deleted=not is_alive
                 ):
@@ -147,3 +147,9 @@ class Surveyor:
     def _note_gaps(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
             self._notes.gap(gap)
+
+
+def _count_orphans(table: MftTable, paths: Paths) -> int:
+    """Return how many paths of files and directories have lost their parent; the file system's own are none."""
+    base = np.flatnonzero(table.base)
+    return paths.count_orphans(base[base >= FIRST_USER_ENTRY])

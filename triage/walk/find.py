@@ -11,22 +11,29 @@ from triage.walk.mft import MftTable, Names
 from triage.walk.paths import Paths
 
 _TAIL_UNITS = 3
+_KELVIN_SIGN = 0x212A  # the one letter beyond ASCII whose lower case is within
 
 
 def find_entries(
     table: MftTable, paths: Paths, *, names: Collection[str], endings: Collection[str] = ()
 ) -> Iterator[tuple[int, str]]:
-    """Yield entry and path of all that is called so, and perhaps more: only length and first or last letters are held
-    against `names` and `endings` (lower case; at least three letters). An entry comes once for each of its paths.
+    """Yield entry and path of all files and directories that may be called so, an entry once for each of its paths."""
+    called = entries_called(table, names=names, endings=endings)
+    for entry in called[table.base[called]].tolist():
+        for path in paths.of(entry):
+            yield entry, path
+
+
+def entries_called(table: MftTable, *, names: Collection[str], endings: Collection[str] = ()) -> I64:
+    """Return the entries, deleted ones too, that are called so, and perhaps some more.
+
+    Only length and first letter are held against `names`, only three letters against `endings`. Both are ASCII in lower
+    case; a name on disk may be in any.
     """
     columns = table.names
     rows = np.flatnonzero(_are_called(columns, names) | _end_in(columns, endings))
-    owners = np.searchsorted(columns.first, rows, side="right") - 1
-    base = table.base
-    for entry in dict.fromkeys(owners.tolist()):
-        if base[entry]:
-            for path in paths.of(entry):
-                yield entry, path
+    entries: I64 = np.unique(np.searchsorted(columns.first, rows, side="right") - 1)
+    return entries
 
 
 def _are_called(columns: Names, names: Collection[str]) -> Mask:
@@ -38,18 +45,23 @@ def _are_called(columns: Names, names: Collection[str]) -> Mask:
 
 def _end_in(columns: Names, endings: Collection[str]) -> Mask:
     """Return the names whose last letters are those of an ending."""
-    found = np.zeros(len(columns.offset), np.bool_)
     end = columns.offset + columns.length
+    last = [_letters(columns, np.maximum(end - 2 * back, 0)) for back in range(1, _TAIL_UNITS + 1)]
+    found = np.zeros(len(end), np.bool_)
     for ending in endings:
         alike = columns.length >= 2 * len(ending)
-        for back, letter in enumerate(reversed(ending[-_TAIL_UNITS:]), 1):
-            alike &= _letters(columns, np.maximum(end - 2 * back, 0)) == ord(letter) | 0x20
+        for letters, letter in zip(last, reversed(ending), strict=False):
+            alike &= letters == ord(letter)
         found |= alike
     return found
 
 
 def _letters(columns: Names, offset: I64) -> I64:
-    """Return the low bytes of the UTF-16 units at these offsets, in lower case where they are letters."""
-    blob = np.frombuffer(columns.blob + bytes(1), np.uint8)
-    letters: I64 = blob[np.minimum(offset, len(blob) - 1)].astype(np.int64) | 0x20
-    return letters
+    """Return the UTF-16 units at these offsets, ASCII in lower case, 0 for all that is not ASCII."""
+    blob = np.frombuffer(columns.blob + bytes(2), np.uint8)
+    at = np.minimum(offset, len(blob) - 2)
+    units: I64 = blob[at].astype(np.int64) | blob[at + 1].astype(np.int64) << 8
+    units[(units >= ord("A")) & (units <= ord("Z"))] |= 0x20
+    units[units == _KELVIN_SIGN] = ord("k")
+    units[units >= 0x80] = 0
+    return units

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from codecs import utf_16_le_decode
 
+import numpy as np
+
+from triage.volumes.mft_records import I64
 from triage.walk.mft import DOS_NAMESPACE, MftTable
 
 ROOT_ENTRY = 5
 ORPHAN_ROOT = "$OrphanFiles"
 _LONGEST_CHAIN = 4096
+_SEQUENCE_BITS = np.uint64(16)
 _LONGEST_PATH = 32_767  # what Windows can name
 
 
@@ -54,6 +58,23 @@ class Paths:
     def folder(self, entry: int, sequence: int) -> str:
         """Return the path of a directory by its reference, even if deleted; under the orphan root where it is gone."""
         return self._parent_path(entry, sequence, alive=False)
+
+    def count_orphans(self, entries: I64) -> int:
+        """Return how many paths of these allocated entries lie under the orphan root: each parent is looked up once."""
+        names, wanted = self._names, np.zeros(len(self._sequences), np.bool_)
+        wanted[entries] = True
+        counts = np.diff(names.first)
+        rows = np.flatnonzero(np.repeat(wanted, counts) & (names.namespace != DOS_NAMESPACE))
+        references = names.parent[rows].astype(np.uint64) << _SEQUENCE_BITS | names.parent_sequence[rows]
+        parents, times = np.unique(references, return_counts=True)
+        orphans: int = sum(
+            count
+            for reference, count in zip(parents.tolist(), times.tolist(), strict=True)
+            if self.is_orphan(self._parent_path(*divmod(reference, 1 << 16), alive=True) + "/")
+        )
+        wanted[np.searchsorted(names.first, rows, side="right") - 1] = False
+        unnamed = np.flatnonzero(wanted).tolist()
+        return orphans + sum(self.is_orphan(path) for entry in unnamed for path in self.of(entry))
 
     def is_orphan(self, path: str) -> bool:
         """Say whether the path lies under the orphan root."""

@@ -1,14 +1,13 @@
 """Holds the enumeration against what must be there, because damage to `$MFT` raises no exception.
 
 Two witnesses are independent: the bits of `$MFT:$BITMAP` say which records are allocated; a raw scan of `$MFT`, read
-through The Sleuth Kit (where that does not open the volume, plainly again) and walked one record at a time, says how
+through The Sleuth Kit (where that does not open the volume, plainly again) and walked by code of its own, says how
 many `$DATA` attributes there are. And every sound record has its attributes in order, as many names as it counts and,
 unless it is a directory, content.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,7 +16,7 @@ from triage.evidence.slice import UNREADABLE_SECTOR, BlankingSource
 from triage.model.errors import VolumeError
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import Reconciliation, Witness
-from triage.volumes.mft_records import Mask
+from triage.volumes.mft_records import I64, U8, Mask
 from triage.volumes.ntfs import MFT_ENTRY, NtfsVolume
 from triage.volumes.plain_mft import plain_mft_blocks
 from triage.volumes.tsk import tsk_mft_blocks
@@ -25,6 +24,7 @@ from triage.walk.mft import MftTable
 from triage.walk.streams import Streams
 
 _LISTED = 64
+_FILE = int.from_bytes(b"FILE", "little")
 _DATA = 0x80
 
 
@@ -173,28 +173,33 @@ def count_data_attributes(blocks: Iterator[bytes], record_bytes: int) -> int:
     at a multiple of eight, a fixup replaces the last two bytes of 512, so type, low half of the length, resident flag
     and the low 48 bits of the VCN stand as they are.
     """
-    header = struct.Struct("<IHxxB").unpack_from
-    flags_and_first = struct.Struct("<HH").unpack_from
     count = 0
     for block in blocks:
-        has_lost = UNREADABLE_SECTOR in block
-        for start in range(0, len(block) - record_bytes + 1, record_bytes):
-            if block[start : start + 4] != b"FILE":
-                continue
-            if has_lost and UNREADABLE_SECTOR in block[start : start + record_bytes]:
-                continue
-            first, flags = flags_and_first(block, start + 20)
-            if not flags & 1:
-                continue
-            position, end = start + first, start + record_bytes - 24
-            while position <= end:
-                kind, length, nonresident = header(block, position)
-                if kind > _DATA or length < 24:
-                    break
-                if kind == _DATA and not (nonresident and any(block[position + 16 : position + 22])):
-                    count += 1
-                position += length
+        flat = np.frombuffer(block, np.uint8)
+        start = np.arange(0, len(block) - record_bytes + 1, record_bytes)
+        start = start[_number(flat, start, 4) == _FILE]
+        if UNREADABLE_SECTOR in block:
+            lost = [UNREADABLE_SECTOR in block[at : at + record_bytes] for at in start.tolist()]
+            start = start[~np.array(lost, np.bool_)]
+        start = start[_number(flat, start + 22, 2) & 1 == 1]
+        position, end = start + _number(flat, start + 20, 2), start + record_bytes - 24
+        while position.size:
+            going_on = position <= end
+            position, end = position[going_on], end[going_on]
+            kind, length = _number(flat, position, 4), _number(flat, position + 4, 2)
+            continues = (flat[position + 8] != 0) & (_number(flat, position + 16, 6) != 0)
+            is_last = (kind > _DATA) | (length < 24)
+            count += int(np.count_nonzero(~is_last & (kind == _DATA) & ~continues))
+            position, end = (position + length)[~is_last], end[~is_last]
     return count
+
+
+def _number(flat: U8, offset: I64, size_bytes: int) -> I64:
+    """Return the little-endian numbers at these offsets."""
+    number = np.zeros(len(offset), np.int64)
+    for place in range(size_bytes):
+        number |= flat[offset + place].astype(np.int64) << 8 * place
+    return number
 
 
 def _mft(volume: NtfsVolume) -> Where:
