@@ -21,9 +21,9 @@ from triage.pipeline.assemble import build_report, gather
 from triage.pipeline.board import Board
 from triage.pipeline.case_folder import RESCUE_FOLDER
 from triage.pipeline.examine import examine
-from triage.pipeline.job import Job
+from triage.pipeline.job import Job, Options
 from triage.pipeline.journal import JOURNAL_NAME, RescueRecord, StreamRecord, read_journal
-from triage.pipeline.supervise import Observer, Options, exit_code, supervise
+from triage.pipeline.supervise import Observer, exit_code, supervise
 from triage.report.document import load_report
 from triage.report.seal import SigningKey
 from triage.volumes.ntfs import NtfsVolume

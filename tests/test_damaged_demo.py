@@ -14,8 +14,8 @@ from triage.demo import DEMO_INDICATORS, unpack_demo
 from triage.evidence.open import open_evidence
 from triage.evidence.slice import SliceSource
 from triage.model.gap import GapKind
-from triage.pipeline.job import Job
-from triage.pipeline.supervise import Options, Result, supervise
+from triage.pipeline.job import Job, Options
+from triage.pipeline.supervise import Result, supervise
 from triage.pipeline.watch import Observer
 from triage.report.seal import SigningKey
 from triage.report.verify import verify_case

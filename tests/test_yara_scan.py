@@ -13,6 +13,7 @@ from triage.model.errors import ExitCode, IndicatorError
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind
 
+TIMEOUT_SECONDS = 60
 NEEDLE = b"needle-in-a-haystack"
 RULE = 'rule Needle { meta: %s strings: $needle = "needle-in-a-haystack" condition: $needle }'
 
@@ -60,7 +61,7 @@ def only_finding(results: list[Finding | Gap]) -> Finding:
 def test_finding_can_be_reproduced_by_hand(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, RULE % 'severity = "HIGH" family = "demo" description = "d"')
     data = b"\0" * 100 + NEEDLE + b"\n<b>" + b"\xff" * 50
-    finding = only_finding(scan(YaraExaminer(rules), data, 4096))
+    finding = only_finding(scan(YaraExaminer(rules, TIMEOUT_SECONDS), data, 4096))
     assert (finding.kind, finding.indicator, finding.set) == (FindingKind.YARA, "Needle", "rules:user.yar")
     assert (finding.severity, finding.family) == (Severity.HIGH, "demo")
     assert finding.where.offset_bytes == 100
@@ -72,7 +73,7 @@ def test_finding_can_be_reproduced_by_hand(tmp_path: Path) -> None:
 
 def test_user_rule_without_metadata_is_medium_and_one_with_an_unknown_severity_too(tmp_path: Path) -> None:
     for meta in ('author = "x"', 'severity = "apocalyptic"', "severity = 5"):
-        finding = only_finding(scan(YaraExaminer(rules_of(tmp_path, RULE % meta)), NEEDLE, 4096))
+        finding = only_finding(scan(YaraExaminer(rules_of(tmp_path, RULE % meta), TIMEOUT_SECONDS), NEEDLE, 4096))
         assert (finding.severity, finding.family) == (Severity.MEDIUM, "user")
 
 
@@ -80,23 +81,25 @@ def test_pattern_across_the_border_of_two_windows_is_found_once_at_its_place(tmp
     rules = rules_of(tmp_path, RULE % 'author = "x"')
     data = b"." * 1000 + NEEDLE + b"." * 1000
     for window_bytes in (1005, 1010, 1019, 700):
-        finding = only_finding(scan(YaraExaminer(rules), data, window_bytes, overlap_bytes=64))
+        finding = only_finding(scan(YaraExaminer(rules, TIMEOUT_SECONDS), data, window_bytes, overlap_bytes=64))
         assert finding.where.offset_bytes == 1000
         assert finding.facts["strings"] == "$needle at 1000"
         assert finding.facts["windowed"] == "yes"
-    assert scan(YaraExaminer(rules), data, 1010, overlap_bytes=0) == []
+    assert scan(YaraExaminer(rules, TIMEOUT_SECONDS), data, 1010, overlap_bytes=0) == []
 
 
 def test_pattern_in_the_shared_part_counts_once_and_two_places_are_one_finding(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, RULE % 'author = "x"')
     data = b"." * 940 + NEEDLE + b"." * 2000 + NEEDLE
-    finding = only_finding(scan(YaraExaminer(rules), data, 1000, overlap_bytes=64))
+    finding = only_finding(scan(YaraExaminer(rules, TIMEOUT_SECONDS), data, 1000, overlap_bytes=64))
     assert finding.facts["strings"] == "$needle at 940, $needle at 2960"
 
 
 def test_excerpt_is_bounded_and_printable(tmp_path: Path) -> None:
     source = "rule Long { strings: $a = /A\\x1b\\[31m\\\\[^z]{500}/ condition: $a }"
-    finding = only_finding(scan(YaraExaminer(rules_of(tmp_path, source)), b"A\x1b[31m\\" + b"\n" * 600, 4096))
+    finding = only_finding(
+        scan(YaraExaminer(rules_of(tmp_path, source), TIMEOUT_SECONDS), b"A\x1b[31m\\" + b"\n" * 600, 4096)
+    )
     assert finding.excerpt.startswith("A\\x1b[31m\\x5c\\x0a\\x0a")
     assert finding.excerpt.isascii()
     assert finding.excerpt.isprintable()
@@ -104,7 +107,9 @@ def test_excerpt_is_bounded_and_printable(tmp_path: Path) -> None:
 
 
 def test_rule_without_strings_has_no_offset(tmp_path: Path) -> None:
-    finding = only_finding(scan(YaraExaminer(rules_of(tmp_path, "rule Any { condition: uint8(0) == 0x41 }")), b"A", 9))
+    finding = only_finding(
+        scan(YaraExaminer(rules_of(tmp_path, "rule Any { condition: uint8(0) == 0x41 }"), TIMEOUT_SECONDS), b"A", 9)
+    )
     assert finding.where.offset_bytes is None
     assert finding.excerpt == ""
 
@@ -123,19 +128,19 @@ def test_timeout_is_a_gap_for_its_window(tmp_path: Path) -> None:
 
 def test_too_many_matches_are_no_error(tmp_path: Path) -> None:
     source = 'rule Many { strings: $a = "aa" condition: #a > 5 }'
-    finding = only_finding(scan(YaraExaminer(rules_of(tmp_path, source)), b"a" * 1_200_000, 2_000_000))
+    finding = only_finding(scan(YaraExaminer(rules_of(tmp_path, source), TIMEOUT_SECONDS), b"a" * 1_200_000, 2_000_000))
     assert finding.facts["strings"].startswith("$a at 0, $a at 1,")
     assert finding.facts["strings"].count("at") == 8
 
 
 def test_rules_cannot_write_on_standard_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source = 'import "console" rule Talks { condition: console.log("hello") }'
-    assert only_finding(scan(YaraExaminer(rules_of(tmp_path, source)), b"x", 9)).indicator == "Talks"
+    assert only_finding(scan(YaraExaminer(rules_of(tmp_path, source), TIMEOUT_SECONDS), b"x", 9)).indicator == "Talks"
     assert capfd.readouterr().out == ""
 
 
 def test_empty_stream_and_next_stream_start_afresh(tmp_path: Path) -> None:
-    examiner = YaraExaminer(rules_of(tmp_path, RULE % 'author = "x"'))
+    examiner = YaraExaminer(rules_of(tmp_path, RULE % 'author = "x"'), TIMEOUT_SECONDS)
     assert len(scan(examiner, NEEDLE, 5, overlap_bytes=16)) == 1
     assert scan(examiner, b"", 10) == []
     assert "windowed" not in only_finding(scan(examiner, NEEDLE, 100)).facts
@@ -154,7 +159,7 @@ def test_two_files_may_use_one_rule_name(tmp_path: Path) -> None:
         ("rules:deeper/more.YARA", "2020-02-02", 1),
         ("rules:same.yar#2", "unversioned", 1),
     ]
-    assert len(scan(YaraExaminer(rules), NEEDLE, 100)) == 3
+    assert len(scan(YaraExaminer(rules, TIMEOUT_SECONDS), NEEDLE, 100)) == 3
 
 
 def test_warnings_name_the_file(tmp_path: Path) -> None:

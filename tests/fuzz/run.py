@@ -17,7 +17,6 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -36,12 +35,12 @@ from triage.pipeline import supervise as supervising
 from triage.pipeline.assemble import gather
 from triage.pipeline.board import Board
 from triage.pipeline.case_folder import RESCUE_FOLDER, CaseFolder
-from triage.pipeline.job import Job
+from triage.pipeline.job import Job, Options
 from triage.pipeline.journal import StreamRecord, read_journal
-from triage.pipeline.supervise import Options, supervise
+from triage.pipeline.supervise import supervise
 from triage.pipeline.watch import Ending, Observer, Stop
-from triage.report import html
 from triage.report.document import load_report
+from triage.report.html import prepare_html
 from triage.report.seal import SigningKey
 from triage.report.verify import verify_case
 from triage.walk import streams
@@ -95,7 +94,7 @@ class Runner:
             self._stack.enter_context(patch.object(module, "compile_rules", lambda _paths: rules))
             self._stack.enter_context(patch.object(module, "load_indicators", lambda *_paths: indicators))
         self._stack.enter_context(patch.object(streams, "_READABLE_HOLES_BYTES", _HOLES_BYTES))
-        self._stack.enter_context(patch.object(html, "_environment", cache(html._environment)))
+        prepare_html()
 
     def __enter__(self) -> Runner:
         """Take the whole way once on a sound disk, so that what is loaded at first use is there."""
@@ -203,7 +202,7 @@ class Runner:
         return msgspec.structs.replace(ended, outcome=report.verdict.outcome.value, problems=tuple(found))
 
 
-def _work_here(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> Ending:
+def _work_here(case: CaseFolder, job: Job, observer: Observer, stop: Stop, **_options: object) -> Ending:
     """Do the worker's part within this process, in the place of `run_worker`."""
     board = Board.create()
     try:

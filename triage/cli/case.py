@@ -1,37 +1,30 @@
-"""The commands around a case: make one, check one, and the demonstration."""
+"""The commands around a case: make one, check one, and the demonstration.
+
+What takes time to load is loaded when it is needed: that of a run while its worker loads what it needs itself.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import uuid
 from datetime import UTC, datetime
-from getpass import getpass
+from functools import partial
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from triage.cli.progress import observer
 from triage.demo import DEMO_INDICATORS, unpack_demo
-from triage.examiners.yara_scan import DEFAULT_TIMEOUT_SECONDS
 from triage.model.errors import ExitCode, TriageError, UsageError
-from triage.model.escape import escape_terminal
 from triage.model.profile import Profile
-from triage.model.report import Report
-from triage.model.text import _, ngettext
+from triage.model.text import _
+from triage.pipeline.board import Board
 from triage.pipeline.case_folder import RESCUE_FOLDER
-from triage.pipeline.job import Job
-from triage.pipeline.resume import first_session
-from triage.pipeline.supervise import Options, Result, supervise
-from triage.report.document import write_document
-from triage.report.seal import SigningKey
-from triage.report.text import summary
-from triage.report.verify import VerifyResult, verify_case
+from triage.pipeline.job import YARA_TIMEOUT_SECONDS, Job, Options
+from triage.pipeline.launch import WorkerProcess
 
 _MOST_THREADS = 8
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -69,7 +62,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option("--case-id", default="", metavar="ID", help="Name of the case. [default: made from the time]")
 @click.option(
     "--yara-timeout",
-    default=DEFAULT_TIMEOUT_SECONDS,
+    default=YARA_TIMEOUT_SECONDS,
     show_default=True,
     metavar="SECONDS",
     type=click.IntRange(min=1),
@@ -102,7 +95,7 @@ def run(
     """Examine EVIDENCE (disk images or devices) and leave a signed case."""
     if resume is not None:
         _refuse_with_resume(context)
-        options = _resumed(resume, evidence, hash_evidence=hash_evidence)
+        options = partial(_resumed, resume.absolute(), _absolute(evidence), hash_evidence=hash_evidence)
     else:
         if not evidence:
             raise UsageError(_("no evidence given"), hint=_("name a disk image or a device; lsblk shows devices"))
@@ -131,7 +124,8 @@ def run(
             deleted=not no_deleted,
             threads=_threads(rescue=not no_rescue),
         )
-        options = Options(
+        options = partial(
+            Options,
             job=job,
             case_id=case_id or _new_case_id(),
             examiner=examiner,
@@ -139,10 +133,10 @@ def run(
             command=tuple(sys.argv),
             hash_evidence=hash_evidence,
         )
-    key = SigningKey.generate() if sign_key is None else SigningKey.load(sign_key, _ask_passphrase)
-    result = _supervised(options, key, quiet=quiet or as_json)
-    _show(result, as_json=as_json)
-    return result.exit_code
+    with WorkerProcess(Board.create()) as worker:
+        from triage.cli import session
+
+        return session.examine(options(), worker, sign_key, quiet=quiet, as_json=as_json)
 
 
 @click.command()
@@ -151,9 +145,9 @@ def run(
 @click.option("--fingerprint", metavar="SHA256:…", help="The fingerprint on the paper form.")
 def verify(case: Path, bag: Path | None, fingerprint: str | None) -> ExitCode:
     """Check that nothing of CASE was changed, lost or added since it was sealed."""
-    result = verify_case(case, bag, expected_fingerprint=fingerprint)
-    _show_verification(result)
-    return ExitCode.OK if result.ok else ExitCode.FATAL
+    from triage.cli import session
+
+    return session.verify(case, bag, fingerprint)
 
 
 @click.command()
@@ -184,12 +178,10 @@ def demo(out: Path, quiet: bool) -> ExitCode:
         threads=_threads(rescue=True),
     )
     options = Options(job=job, case_id="demo", examiner=_("demonstration"), command=tuple(sys.argv), hash_evidence=True)
-    result = _supervised(options, SigningKey.generate(), quiet=quiet)
-    _show(result, as_json=False)
-    verified = verify_case(case)
-    _show_verification(verified)
-    as_it_should = verified.ok and result.exit_code is ExitCode.INDICATORS_FOUND
-    return ExitCode.OK if as_it_should else ExitCode.FATAL
+    with WorkerProcess(Board.create()) as worker:
+        from triage.cli import session
+
+        return session.demonstrate(options, worker, quiet=quiet)
 
 
 def _refuse_with_resume(context: click.Context) -> None:
@@ -201,8 +193,11 @@ def _refuse_with_resume(context: click.Context) -> None:
             raise UsageError(_("{option} cannot be given with --resume").format(option=option))
 
 
-def _resumed(case: Path, evidence: tuple[Path, ...], *, hash_evidence: bool) -> Options:
-    first = first_session(case.absolute(), _absolute(evidence))
+def _resumed(case: Path, evidence: tuple[str, ...], *, hash_evidence: bool) -> Options:
+    """Return the options with which a case goes on: those of its first run."""
+    from triage.pipeline.resume import first_session
+
+    first = first_session(case, evidence)
     return Options(
         job=first.job,
         case_id=first.case_id,
@@ -211,56 +206,6 @@ def _resumed(case: Path, evidence: tuple[Path, ...], *, hash_evidence: bool) -> 
         command=tuple(sys.argv),
         hash_evidence=hash_evidence or first.hash_evidence,
     )
-
-
-def _supervised(options: Options, key: SigningKey, *, quiet: bool) -> Result:
-    """Run under supervision; Ctrl-C (or the terminal's end) asks to stop, and the case is sealed as it stands."""
-    asked: list[int] = []
-    before = {number: signal.signal(number, lambda got, _frame: asked.append(got)) for number in _SIGNALS}
-    watching = observer(quiet=quiet)
-    try:
-        return supervise(options, key, watching, lambda: len(asked))
-    finally:
-        watching.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _show(result: Result, *, as_json: bool) -> None:
-    report: Report = result.report
-    if as_json:
-        write_document(report, sys.stdout)
-    else:
-        click.echo(summary(report, result.seal.fingerprint, result.folder), nl=False)
-
-
-def _show_verification(result: VerifyResult) -> None:
-    for problem in result.problems:
-        click.echo(escape_terminal(f"{problem.path}: {problem.what}"), err=True)
-    if not result.ok:
-        count = len(result.problems)
-        click.echo(
-            ngettext("NOT VERIFIED: {count} problem", "NOT VERIFIED: {count} problems", count).format(count=count)
-        )
-        return
-    click.echo(
-        _("VERIFIED: {files} files of the case and {rescued} rescued files are as they were sealed.").format(
-            files=result.files, rescued=result.rescued.files
-        )
-    )
-    click.echo(escape_terminal(_("Signed by {signer}, key {key}").format(signer=result.signer, key=result.fingerprint)))
-
-
-def _ask_passphrase() -> str:
-    if not sys.stdin.isatty():
-        raise UsageError(
-            _("the key needs a passphrase and there is no terminal to ask for it"),
-            hint=_("run on a terminal, or give a key without a passphrase"),
-        )
-    try:
-        return getpass(_("Passphrase of the key: "))
-    except EOFError:
-        raise click.Abort from None
 
 
 def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:

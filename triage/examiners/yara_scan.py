@@ -13,7 +13,6 @@ from triage.model.entry import Subject
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind, Where
 
-DEFAULT_TIMEOUT_SECONDS = 60
 _META_FACTS = ("description", "reference", "date", "confidence", "decided_by")
 _EXCERPT_BYTES = 64
 _LISTED_STRINGS = 8
@@ -35,7 +34,7 @@ class YaraExaminer:
     window's length: findings in streams of more than one window carry the fact `windowed`.
     """
 
-    def __init__(self, rules: CompiledRules, timeout_seconds: int = DEFAULT_TIMEOUT_SECONDS) -> None:
+    def __init__(self, rules: CompiledRules, timeout_seconds: int) -> None:
         self._rules = rules
         self._timeout_seconds = timeout_seconds
         self._subject: Subject | None = None

@@ -18,6 +18,7 @@ class Token(Struct, frozen=True):
     row: int
 
 
+YARA_TIMEOUT_SECONDS = 60
 WHOLE_VOLUME = -1
 HIVES = -2
 TRACES = -3
@@ -47,12 +48,23 @@ class Job(Struct, frozen=True, kw_only=True):
     ioc: tuple[str, ...] = ()
     known_good: tuple[str, ...] = ()
     extra_sets: tuple[str, ...] = ()
-    yara_timeout_seconds: int = 60
+    yara_timeout_seconds: int = YARA_TIMEOUT_SECONDS
     threads: int = 2
     deleted: bool = True
     resumed: bool = False
     suspects: tuple[Token, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """One run as its user asked for it. `job.case_folder` is the case; `job.resumed` goes on with it."""
+
+    job: Job
+    case_id: str
+    examiner: str = ""
+    notes: str = ""
+    command: tuple[str, ...] = ()
+    hash_evidence: bool = False
 
 
 class WorkerError(Struct, frozen=True, kw_only=True):

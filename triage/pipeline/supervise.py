@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from triage import __version__
 from triage.evidence.destination import check_destination
@@ -27,33 +26,29 @@ from triage.model.text import _
 from triage.pipeline.assemble import gather
 from triage.pipeline.case_folder import CaseFolder, now_utc
 from triage.pipeline.finish import Result, exit_code, finish
-from triage.pipeline.job import Job
+from triage.pipeline.job import Job, Options
 from triage.pipeline.journal import JournalWriter, SessionRecord, drop_torn_line
+from triage.pipeline.launch import WorkerProcess
 from triage.pipeline.resume import check_resumable
 from triage.pipeline.watch import Ending, Observer, Stop, run_worker
+from triage.report.html import prepare_html
 from triage.report.seal import SigningKey
 from triage.rescue.committer import destination_error
 
-__all__ = ("Observer", "Options", "Result", "exit_code", "supervise")
-
-
-class Options(Struct, frozen=True, kw_only=True):
-    """One run as its user asked for it. `job.case_folder` is the case; `job.resumed` goes on with it."""
-
-    job: Job
-    case_id: str
-    examiner: str = ""
-    notes: str = ""
-    command: tuple[str, ...] = ()
-    hash_evidence: bool = False
+__all__ = ("Observer", "Result", "exit_code", "supervise")
 
 
 class _StoppedError(Exception):
     """The user asked to stop while the evidence was hashed."""
 
 
-def supervise(options: Options, key: SigningKey, observer: Observer, stop: Stop) -> Result:
-    """Do a whole run. Raises `TriageError` where no case can be made, or not sealed."""
+def supervise(
+    options: Options, key: SigningKey, observer: Observer, stop: Stop, waiting: WorkerProcess | None = None
+) -> Result:
+    """Do a whole run, with a worker that waits for its job where there is one.
+
+    Raises `TriageError` where no case can be made, or not sealed.
+    """
     job = options.job
     warnings = _check_lists(job)
     with ExitStack() as stack:
@@ -69,7 +64,7 @@ def supervise(options: Options, key: SigningKey, observer: Observer, stop: Stop)
             for warning in warnings:
                 case.log(warning)
                 observer.warn(warning)
-            ending, proofs = _examine(case, options, sources, proofs, observer, stop)
+            ending, proofs = _examine(case, options, sources, proofs, observer, stop, waiting)
         except TriageError:  # nothing was seen yet: no room for the report, no destination, no disk image
             if not job.resumed and not gather(case.journal).volumes:
                 case.discard()
@@ -84,6 +79,7 @@ def _examine(
     proofs: Sequence[WriteProof],
     observer: Observer,
     stop: Stop,
+    waiting: WorkerProcess | None,
 ) -> tuple[Ending, Sequence[WriteProof]]:
     """Have the worker do its part, between the two halves of the proof that nothing was written."""
     hash_evidence = options.hash_evidence
@@ -94,7 +90,7 @@ def _examine(
                 for source in sources
             ]
         observer.close()
-        ending = run_worker(case, options.job, observer, stop)
+        ending = run_worker(case, options.job, observer, stop, waiting=waiting, meanwhile=prepare_html)
     except _StoppedError:
         ending = Ending(interrupted=True)
         hash_evidence = False

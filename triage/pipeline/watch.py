@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import msgspec
 
 from triage.model.errors import EvidenceError, ExitCode, ReportError
 from triage.model.report import FirstVerdict
@@ -23,14 +18,11 @@ from triage.pipeline.case_folder import CaseFolder
 from triage.pipeline.hang import HangWatch, Patience
 from triage.pipeline.job import Job, WorkerError
 from triage.pipeline.journal import drop_torn_line
+from triage.pipeline.launch import WorkerProcess
 from triage.pipeline.restart import Restarts
 
 _LOOK_SECONDS = 0.1
-_LAST_WORDS_BYTES = 4096
 PATIENCE = Patience()
-# numpy's linear algebra starts threads as soon as it is loaded; we use none of it, and a thread that runs before the
-# worker is confined would stay free.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 Stop = Callable[[], int]
 """Says how many times the user has asked to stop: once to end after what is under way, twice to end at once."""
@@ -91,18 +83,32 @@ class _Run:
         return f"exit code {self.code}, {self.last_words}"
 
 
-def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> Ending:
+def run_worker(
+    case: CaseFolder,
+    job: Job,
+    observer: Observer,
+    stop: Stop,
+    *,
+    waiting: WorkerProcess | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Ending:
     """Run workers until one ends by itself; never the same way twice into the same death.
 
+    `waiting` is one that was started before and has no job yet; `meanwhile` is called once while the first one works.
     Raises `EvidenceError` where the worker refused a new case's evidence before it had seen a volume.
     """
     ending = Ending()
     restarts = Restarts(job)
-    board = Board.create()
+    board = Board.create() if waiting is None else waiting.board
     try:
         while restarts.job is not None:
             board.reset()
-            run = _run_once(case, restarts.job, board, observer, stop, ending)
+            observer.look(board)
+            with waiting or WorkerProcess(board) as worker:
+                worker.send(restarts.job)
+                meanwhile()
+                run = _watch(case, restarts.job, worker, observer, stop, ending)
+            waiting, meanwhile = None, lambda: None
             ending.torn = run.code != ExitCode.OK
             drop_torn_line(case.journal)
             if run.told is not None:
@@ -120,52 +126,35 @@ def run_worker(case: CaseFolder, job: Job, observer: Observer, stop: Stop) -> En
     return ending
 
 
-def _run_once(case: CaseFolder, job: Job, board: Board, observer: Observer, stop: Stop, ending: Ending) -> _Run:
-    """Run one worker to its end, or end it where it hangs."""
-    run = _Run()
-    command = [sys.executable, "-m", "triage.pipeline.worker", str(board.descriptor), str(os.getpid())]
+def _watch(case: CaseFolder, job: Job, worker: WorkerProcess, observer: Observer, stop: Stop, ending: Ending) -> _Run:
+    """Watch one worker to its end, or end it where it hangs."""
+    run, board = _Run(), worker.board
     reserved = False
-    with (
-        os.fdopen(os.memfd_create("triage-worker-errors"), "w+b") as errors,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            pass_fds=(board.descriptor,),
-            env={**os.environ, **_ONE_THREAD},
-            start_new_session=True,
-        ) as worker,
-    ):
-        _send(worker, job)
-        hangs = HangWatch(worker.pid, PATIENCE.with_rules(job.yara_timeout_seconds))
-        end = os.pidfd_open(worker.pid)
-        while worker.poll() is None:
-            _pass_on(stop(), worker, board, observer, ending)
-            if not reserved and board.phase >= Phase.READING:
-                reserved = True
-                _reserve(case, board, ending)
-            _judge_first(case, board, observer, ending)
-            observer.look(board)
-            run.hung = run.hung or hangs.look(board.slots, time.monotonic())
-            if run.hung:
-                worker.kill()
-            select.select([end], [], [], _LOOK_SECONDS)
-        os.close(end)
+    hangs = HangWatch(worker.pid, PATIENCE.with_rules(job.yara_timeout_seconds))
+    end = os.pidfd_open(worker.pid)
+    while (code := worker.code) is None:
+        _pass_on(stop(), worker, observer, ending)
+        if not reserved and board.phase >= Phase.READING:
+            reserved = True
+            _reserve(case, board, ending)
         _judge_first(case, board, observer, ending)
         observer.look(board)
-        answer = worker.stdout.read() if worker.stdout is not None else b""
-        run.last_words = _last_line(errors.fileno())
-    run.told = msgspec.json.decode(answer, type=WorkerError) if answer else None
-    run.code = worker.returncode
+        run.hung = run.hung or hangs.look(board.slots, time.monotonic())
+        if run.hung:
+            worker.kill()
+        select.select([end], [], [], _LOOK_SECONDS)
+    os.close(end)
+    _judge_first(case, board, observer, ending)
+    observer.look(board)
+    run.code, run.told, run.last_words = code, worker.told(), worker.last_words()
     return run
 
 
-def _pass_on(asked: int, worker: subprocess.Popen[bytes], board: Board, observer: Observer, ending: Ending) -> None:
+def _pass_on(asked: int, worker: WorkerProcess, observer: Observer, ending: Ending) -> None:
     """Ask the worker to stop, or end it: what it has not written by then is read again after `--resume`."""
     if asked > 0 and not ending.interrupted:
         ending.interrupted = True
-        board.ask_to_stop()
+        worker.board.ask_to_stop()
         observer.warn(_("stopping after what is under way; Ctrl-C once more ends it at once"))
     if asked > 1:
         worker.kill()
@@ -188,26 +177,6 @@ def _reserve(case: CaseFolder, board: Board, ending: Ending) -> None:
     except ReportError as error:
         ending.fatal = str(error)
         board.ask_to_stop()
-
-
-def _send(worker: subprocess.Popen[bytes], job: Job) -> None:
-    """Hand the job over; a worker that is dead already shows in its exit code."""
-    if worker.stdin is None:
-        return
-    try:
-        # Paths are bytes to the kernel: in Python's form they may hold what only ASCII with escapes can carry.
-        worker.stdin.write(json.dumps(msgspec.to_builtins(job)).encode("ascii"))
-        worker.stdin.close()
-    except BrokenPipeError:
-        return
-
-
-def _last_line(descriptor: int) -> str:
-    """Return the last line that the worker wrote on standard error: of a fault, the one that names it."""
-    size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, _LAST_WORDS_BYTES, max(size - _LAST_WORDS_BYTES, 0))
-    lines = tail.decode("utf-8", "replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 def _settle_error(told: WorkerError, case: CaseFolder, job: Job, ending: Ending) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from triage.model.escape import escape_terminal
@@ -28,7 +29,7 @@ def write_html(case: CaseContents, out: TextIO) -> None:
     report = case.report
     style = (_TEMPLATES / _STYLE).read_text(encoding="utf-8")
     shown, more = view.reasons(report, _REASONS_SHOWN)
-    template = _environment().get_template(_TEMPLATE)
+    template = _template()
     pieces = template.generate(
         report=report,
         fingerprint=case.fingerprint,
@@ -47,7 +48,13 @@ def write_html(case: CaseContents, out: TextIO) -> None:
     out.writelines(pieces)
 
 
-def _environment() -> Environment:
+def prepare_html() -> None:
+    """Translate the template to Python now: it takes a while, and a case at its end is waited for."""
+    _template()
+
+
+@cache
+def _template() -> Template:
     """Jinja2 with escaping on, and our words and forms as filters."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -71,7 +78,7 @@ def _environment() -> Environment:
         size=words.size,
         width=words.width,
     )
-    return environment
+    return environment.get_template(_TEMPLATE)
 
 
 def _finalize(value: object) -> object:
