@@ -122,7 +122,7 @@ def run(
             known_good=_absolute(known_good),
             yara_timeout_seconds=yara_timeout,
             deleted=not no_deleted,
-            threads=_threads(rescue=not no_rescue),
+            threads=_threads(),
         )
         options = partial(
             Options,
@@ -175,7 +175,7 @@ def demo(out: Path, quiet: bool) -> ExitCode:
         case_folder=str(case),
         rescue_to=str(case / RESCUE_FOLDER),
         extra_sets=(str(DEMO_INDICATORS),),
-        threads=_threads(rescue=True),
+        threads=_threads(),
     )
     options = Options(job=job, case_id="demo", examiner=_("demonstration"), command=tuple(sys.argv), hash_evidence=True)
     with WorkerProcess(Board.create()) as worker:
@@ -212,13 +212,9 @@ def _absolute(paths: tuple[Path, ...]) -> tuple[str, ...]:
     return tuple(str(path.absolute()) for path in paths)
 
 
-def _threads(*, rescue: bool) -> int:
-    """Return how many threads read: one more than there are cores, so that one computes while another waits.
-
-    The rescue has that one already: it commits what the others copied.
-    """
-    cores = len(os.sched_getaffinity(0))
-    return max(1, min(cores if rescue else cores + 1, _MOST_THREADS))
+def _threads() -> int:
+    """Return how many threads read: as many as there are cores. One more would only wait for Python's lock."""
+    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
 def _new_case_id() -> str:

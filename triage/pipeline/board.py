@@ -19,6 +19,7 @@ from triage.pipeline.job import Token
 MAX_THREADS = 8
 _NUMBER = struct.Struct("<q")
 _WHOLE_SLOT = struct.Struct("<qqqqq")
+_UNDER_WAY = struct.Struct("<qqqq")
 _HEADER_NUMBERS = 8
 _SLOT_NUMBERS = 5
 _TEXT_OFFSET = 4096
@@ -158,11 +159,14 @@ class Board:
         """What the threads have under way."""
         return tuple(dict.fromkeys(slot.token for slot in self.slots))
 
+    def enter(self, thread: int) -> None:
+        """Say that the calling thread, under the kernel's number, has this place from now on."""
+        self._put(_slot(thread, _Slot.THREAD), threading.get_native_id())
+
     def begin(self, thread: int, token: Token, *, streams: int = 0, done_bytes: int = 0) -> None:
         """Say what a thread starts on, and what it has done so far."""
         place = _slot(thread, _Slot.VOLUME) * _NUMBER.size
-        own = threading.get_native_id()
-        _WHOLE_SLOT.pack_into(self._memory, place, token.volume, token.row, done_bytes, streams, own)
+        _UNDER_WAY.pack_into(self._memory, place, token.volume, token.row, done_bytes, streams)
 
     def end(self, thread: int) -> None:
         """Say that the thread has nothing under way."""

@@ -64,6 +64,7 @@ def examine(job: Job, board: Board) -> None:
         journal.add(SetsRecord((*indicators.sets, *rules.sets)))
         sources = [stack.enter_context(open_evidence(path)) for path in job.evidence]
         stack.callback(_note_reads, sources, journal)
+        board.enter(0)
         board.phase = Phase.ENUMERATING
         surveyor = Surveyor(
             indicators,

@@ -70,6 +70,7 @@ def read_all(items: Iterator[Item], equipment: Equipment, threads: int) -> None:
 def read_again(equipment: Equipment, agenda: Agenda) -> None:
     """Try once more what was put off; where the run is to end, or the evidence is lost, the first reading stands."""
     reader = _Reader(0, equipment, _Turn(iter(())))
+    equipment.board.enter(0)
     for examined in equipment.put_off:
         if equipment.board.stop or agenda.lost(examined.item):
             examined.settle()
@@ -120,6 +121,7 @@ class _Reader:
 
     def _read_streams(self) -> None:
         board, turn = self._equipment.board, self._turn
+        board.enter(self._number)
         while not board.stop:
             with turn.disk:
                 item = turn.next()
