@@ -32,12 +32,14 @@ class ByHand(StrEnum):
     """Why a step is left to a person.
 
     UNCERTAIN: what was found may be something else. NAME: a script cannot name it on Windows without doubt.
-    UNCHECKED: nothing is known by which a script could tell that it is still the same.
+    UNCHECKED: nothing is known by which a script could tell that it is still the same. OTHER_WINDOWS: it belongs to a
+    second Windows on the same volume.
     """
 
     UNCERTAIN = "uncertain"
     NAME = "name"
     UNCHECKED = "unchecked"
+    OTHER_WINDOWS = "other-windows"
 
 
 class CleanupStep(Struct, frozen=True, kw_only=True):
@@ -62,15 +64,22 @@ class CleanupSection(Struct, frozen=True, kw_only=True):
     """The steps on one volume.
 
     `serial` is the volume's serial number as Windows shows it, eight hexadecimal digits. `computer_name` is None where
-    the volume has no Windows, or one that does not tell. `letter` is `C:`, or empty where it is not known.
+    the volume has no Windows, or one that does not tell; `windows_folder` is that Windows' directory. `letter` is `C:`,
+    empty where it is not known.
     """
 
     volume: str
     serial: str
     letter: str = ""
     computer_name: str | None = None
-    has_windows: bool = False
+    windows_folder: str | None = None
     steps: tuple[CleanupStep, ...] = ()
+
+    @property
+    def has_script(self) -> bool:
+        """Whether a script can tell that it is on the right computer, or at least at the right drive."""
+        is_told = (self.computer_name or "").isprintable() and (self.windows_folder or "").isprintable()
+        return self.serial != "" and is_told and (self.computer_name is None) is (self.windows_folder is None)
 
     def of(self, *actions: CleanupAction) -> tuple[CleanupStep, ...]:
         """Return the steps of some actions, in order."""

@@ -44,9 +44,10 @@ class HibernationFile(StrEnum):
 class WindowsInfo(Struct, frozen=True, kw_only=True):
     """What the hives of a volume say about its Windows; a field is None where they do not tell.
 
-    `hibernation_file` is None where the volume has none.
+    `folder` is its directory, from the volume's root. `hibernation_file` is None where the volume has none.
     """
 
+    folder: str | None = None
     computer_name: str | None = None
     product: str | None = None
     version: str | None = None

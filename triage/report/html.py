@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import TextIO
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from triage.model.escape import escape_terminal
@@ -26,15 +26,10 @@ _REASONS_SHOWN = 10
 def write_html(case: CaseContents, out: TextIO) -> None:
     """Write the report in the chosen language."""
     report = case.report
-    style = (_TEMPLATES / _STYLE).read_text(encoding="utf-8")
     shown, more = view.reasons(report, _REASONS_SHOWN)
-    template = _environment().get_template(_TEMPLATE)
-    pieces = template.generate(
+    pieces = page(_TEMPLATE).generate(
         report=report,
         fingerprint=case.fingerprint,
-        language=language(),
-        style=Markup(style),  # noqa: S704  # our own file
-        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         headline=words.headline(report.verdict.outcome, view.families(report.findings)),
         reasons=shown,
         more_reasons=more,
@@ -47,8 +42,9 @@ def write_html(case: CaseContents, out: TextIO) -> None:
     out.writelines(pieces)
 
 
-def _environment() -> Environment:
-    """Jinja2 with escaping on, and our words and forms as filters."""
+def page(template: str) -> Template:
+    """Return a template with our style; escaping is on, our words and forms are filters."""
+    style = (_TEMPLATES / _STYLE).read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -57,7 +53,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(_=_, ngettext=ngettext, words=words)
+    environment.globals.update(
+        _=_,
+        ngettext=ngettext,
+        words=words,
+        language=language(),
+        style=Markup(style),  # noqa: S704  # our own file
+        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    )
     environment.filters.update(
         content_bytes=view.content_bytes,
         is_whole=view.is_whole,
@@ -71,7 +74,7 @@ def _environment() -> Environment:
         size=words.size,
         width=words.width,
     )
-    return environment
+    return environment.get_template(template)
 
 
 def _finalize(value: object) -> object:

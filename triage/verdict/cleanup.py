@@ -16,7 +16,7 @@ from triage.model.cleanup import ByHand, CleanupAction, CleanupPlan, CleanupSect
 from triage.model.escape import safe_name
 from triage.model.finding import USERS_DELETIONS, Finding, FindingKind, Severity
 from triage.model.verdict import Stage
-from triage.model.volume import VolumeInfo
+from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.verdict.stage import FAMILY
 
 _NEEDED = re.compile(r"(?:.*/)?(?:0{8}\.(?:pky|eky|dky|res)|[cf]\.wnry|hiberfil\.sys|.*\.(?:wncryt?|wncyr|wcry))", re.I)
@@ -41,6 +41,7 @@ _VALUE_STEPS: Mapping[str, CleanupAction] = {
     "ransom-wallpaper": CleanupAction.CLEAR_WALLPAPER,
 }
 _PENDING = "pending-deletions"
+_CONFIG = re.compile(r"(.*)\\System32\\config\\", re.I)
 _ORDER = tuple(CleanupAction)
 
 
@@ -53,7 +54,7 @@ def plan_cleanup(findings: Iterable[Finding], volumes: Iterable[VolumeInfo], sta
     number = 0
     sections: list[CleanupSection] = []
     for volume in sorted(volumes, key=lambda one: one.windows is None):
-        steps = _steps(by_volume.get(volume.id, ()), stage if volume.windows is not None else None)
+        steps = _steps(by_volume.get(volume.id, ()), volume.windows, stage)
         if steps:
             numbered = tuple(replace(step, number=at) for at, step in enumerate(steps, start=number + 1))
             number += len(numbered)
@@ -67,19 +68,28 @@ def _section(volume: VolumeInfo, steps: tuple[CleanupStep, ...]) -> CleanupSecti
         volume=volume.id,
         serial=f"{serial[:4]}-{serial[4:]}" if serial else "",
         computer_name=None if volume.windows is None else volume.windows.computer_name,
-        has_windows=volume.windows is not None,
+        windows_folder=None if volume.windows is None else volume.windows.folder,
         steps=steps,
     )
 
 
-def _steps(findings: Sequence[Finding], stage: Stage | None) -> list[CleanupStep]:
-    """Return a volume's steps in order; `stage` is None where it has no Windows."""
-    steps = [*_registry_steps(findings), *_file_steps(findings)]
+def _steps(findings: Sequence[Finding], windows: WindowsInfo | None, stage: Stage | None) -> list[CleanupStep]:
+    """Return a volume's steps in order."""
+    folder = "" if windows is None else windows.folder or ""
+    steps = [*(_of_this_windows(step, folder) for step in _registry_steps(findings)), *_file_steps(findings)]
     steps += _programs(steps)
-    if stage is not None and any(step.action is not CleanupAction.LOOK_AT for step in steps):
+    if windows is not None and any(step.action is not CleanupAction.LOOK_AT for step in steps):
         steps += [_step(CleanupAction.RESTORE_RECOVERY)] if stage is Stage.FINISHED else []
         steps.append(_step(CleanupAction.CLOSE_HOLE))
     return sorted(steps, key=lambda step: (_ORDER.index(step.action), step.hive, step.key, step.target))
+
+
+def _of_this_windows(step: CleanupStep, folder: str) -> CleanupStep:
+    """Leave a step to a person where it is about a computer's hive, and not that of the Windows described."""
+    place = _CONFIG.search(step.hive)
+    if place is None or place[1].lower() == folder.lower():
+        return step
+    return replace(step, by_hand=ByHand.OTHER_WINDOWS)
 
 
 def _registry_steps(findings: Iterable[Finding]) -> Iterator[CleanupStep]:
