@@ -40,7 +40,7 @@ from triage.pipeline.job import Job
 from triage.pipeline.journal import StreamRecord, read_journal
 from triage.pipeline.supervise import Options, supervise
 from triage.pipeline.watch import Ending, Observer, Stop
-from triage.report import html
+from triage.report import cleanup_page, html
 from triage.report.document import load_report
 from triage.report.seal import SigningKey
 from triage.report.verify import verify_case
@@ -95,7 +95,9 @@ class Runner:
             self._stack.enter_context(patch.object(module, "compile_rules", lambda _paths: rules))
             self._stack.enter_context(patch.object(module, "load_indicators", lambda *_paths: indicators))
         self._stack.enter_context(patch.object(streams, "_READABLE_HOLES_BYTES", _HOLES_BYTES))
-        self._stack.enter_context(patch.object(html, "_environment", cache(html._environment)))
+        page = cache(html.page)
+        for module in (html, cleanup_page):
+            self._stack.enter_context(patch.object(module, "page", page))
 
     def __enter__(self) -> Runner:
         """Take the whole way once on a sound disk, so that what is loaded at first use is there."""

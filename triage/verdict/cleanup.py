@@ -53,20 +53,25 @@ def plan_cleanup(findings: Iterable[Finding], volumes: Iterable[VolumeInfo], sta
             by_volume.setdefault(finding.where.volume, []).append(finding)
     number = 0
     sections: list[CleanupSection] = []
-    for volume in sorted(volumes, key=lambda one: one.windows is None):
+    in_order = sorted(volumes, key=lambda one: one.windows is None)
+    for volume in in_order:
         steps = _steps(by_volume.get(volume.id, ()), volume.windows, stage)
         if steps:
             numbered = tuple(replace(step, number=at) for at, step in enumerate(steps, start=number + 1))
             number += len(numbered)
-            sections.append(_section(volume, numbered))
+            sections.append(_section(volume, in_order, numbered))
     return CleanupPlan(sections=tuple(sections))
 
 
-def _section(volume: VolumeInfo, steps: tuple[CleanupStep, ...]) -> CleanupSection:
+def _section(volume: VolumeInfo, volumes: Iterable[VolumeInfo], steps: tuple[CleanupStep, ...]) -> CleanupSection:
+    partition = "" if volume.partition is None else volume.partition.unique_id
+    named = [one.windows.drive_letters for one in (volume, *volumes) if one.windows is not None]
+    letters = (letter for letters in named for letter, told in letters.items() if told == partition != "")
     serial = (volume.serial or "")[-8:]
     return CleanupSection(
         volume=volume.id,
         serial=f"{serial[:4]}-{serial[4:]}" if serial else "",
+        letter=next(letters, ""),
         computer_name=None if volume.windows is None else volume.windows.computer_name,
         windows_folder=None if volume.windows is None else volume.windows.folder,
         steps=steps,
