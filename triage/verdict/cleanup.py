@@ -207,13 +207,10 @@ def _of_file(action: CleanupAction, path: str, sha256: str, met: Sequence[Findin
 
 def _programs(steps: Iterable[CleanupStep]) -> list[CleanupStep]:
     """Return a step for each program that may run: once for one content, however many copies lie about."""
-    programs = {
-        step.expected: step
-        for step in steps
-        if step.action is CleanupAction.MOVE_FILE and step.expected and step.target.lower().endswith(".exe")
-    }
+    moved = (step for step in steps if step.action is CleanupAction.MOVE_FILE and step.by_hand is None)
+    programs = {step.expected: step for step in moved if step.target.lower().endswith(".exe")}
     return [
-        replace(step, action=CleanupAction.STOP_PROGRAM, target=step.target.rpartition("\\")[2], by_hand=None)
+        replace(step, action=CleanupAction.STOP_PROGRAM, target=step.target.rpartition("\\")[2])
         for step in programs.values()
     ]
 
