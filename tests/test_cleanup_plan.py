@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,12 @@ from msgspec.structs import replace
 
 from tests.cases import case_of
 from tests.conftest import LabDisk
+from tests.lab.hives import HIVE_TOOL, system_hive
 from tests.lab.plan import Kind
+from tests.needs import needs_tool
+from triage.artefacts.hive import open_hive
+from triage.artefacts.locate import HiveKind
+from triage.examiners.registry import examine_hive
 from triage.model.cleanup import ByHand, CleanupAction, CleanupPlan, CleanupStep
 from triage.model.finding import USERS_DELETIONS, Digests, Finding, FindingKind, Severity
 from triage.model.gap import Where
@@ -198,6 +204,19 @@ def test_only_users_files_are_taken_off_the_list_of_deletions() -> None:
         "C:\\Users\\李雷\\a.doc.WNCRY": None,
         "C:\\b\n.doc": ByHand.NAME,
     }
+
+
+@needs_tool(HIVE_TOOL)
+def test_of_a_list_in_a_hive_installers_and_the_malware_keep_their_entries(tmp_path: Path) -> None:
+    document, moved = r"C:\Users\a\Documents\report.docx", r"C:\Windows\Temp\3.WNCRYT"
+    others = [r"\??\C:\new.dll", r"!\??\C:\old.dll", r"\??\C:\Windows\tasksche.exe", ""]
+    renames = [rf"\??\{document}", "", *others, rf"\??\{moved}", ""]
+    system_hive(tmp_path / "hive", computer_name="A", services=(), control_sets=1, pending_renames=renames)
+    hive = open_hive((tmp_path / "hive").read_bytes(), where=Where(volume="v1", path=SYSTEM))
+    steps = steps_of(*examine_hive(hive, HiveKind.SYSTEM).findings)
+    taken_off = [step for step in steps if step.action is CleanupAction.REMOVE_PENDING_DELETION]
+    assert {step.expected for step in taken_off} == {document, moved}
+    assert {step.key for step in taken_off} == {r"ControlSet001\Control\Session Manager"}
 
 
 def test_what_the_encryptor_switched_off_is_switched_on_only_where_it_had_finished() -> None:

@@ -106,6 +106,8 @@ def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     yield from _figures(report)
     yield ""
     yield _("Report: {path}").format(path=folder / "report.html")
+    if report.cleanup.removes:
+        yield _("What would have to go, when all is rescued and imaged: {path}").format(path=folder / "cleanup.html")
     yield _("Key fingerprint, for the paper form: {fingerprint}").format(fingerprint=fingerprint)
 
 
