@@ -90,8 +90,7 @@ def test_a_name_that_a_command_line_would_not_take_has_no_command(key: str) -> N
 
 def test_hostile_names_are_shown_and_do_nothing() -> None:
     evil = HOSTILE + "\"'>&{{7*7}}"
-    values = {"target": evil, "hive": evil, "key": evil, "expected": evil}
-    steps = [step(action, **values) for action in CleanupAction]
+    steps = [step(action, target=evil, hive=evil, key=evil, expected=evil) for action in CleanupAction]
     report = report_with(*steps, volume=evil, serial=evil, letter=evil, computer_name=evil)
     text = render(msgspec.structs.replace(report, case=msgspec.structs.replace(report.case, id=evil, examiner=evil)))
     text.encode("utf-8")

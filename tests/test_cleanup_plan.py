@@ -210,6 +210,7 @@ def test_only_users_files_are_taken_off_the_list_of_deletions() -> None:
 def test_of_a_list_in_a_hive_installers_and_the_malware_keep_their_entries(tmp_path: Path) -> None:
     document, moved = r"C:\Users\a\Documents\report.docx", r"C:\Windows\Temp\3.WNCRYT"
     others = [r"\??\C:\new.dll", r"!\??\C:\old.dll", r"\??\C:\Windows\tasksche.exe", ""]
+    others += [r"\??\C:\Users\a\Desktop\@WanaDecryptor@.exe", ""]
     renames = [rf"\??\{document}", "", *others, rf"\??\{moved}", ""]
     system_hive(tmp_path / "hive", computer_name="A", services=(), control_sets=1, pending_renames=renames)
     hive = open_hive((tmp_path / "hive").read_bytes(), where=Where(volume="v1", path=SYSTEM))
@@ -235,6 +236,17 @@ def test_letters_are_those_that_the_windows_gave_to_the_partition() -> None:
     assert (section.letter, section.serial, section.computer_name) == ("D:", "89AB-CDEF", "A")
     [section] = plan_cleanup(found, [WINDOWS], None).sections
     assert section.letter == ""
+
+
+def test_each_windows_has_a_section_of_its_own() -> None:
+    second = volume("v2", WindowsInfo(computer_name="SECOND", folder="WINNT"), serial="00000000FEEDF00D")
+    place = Where(volume="v2", path="WINNT/System32/config/SYSTEM")
+    plan = plan_cleanup(
+        [service(), replace(service(), where=place)], [volume("v0"), WINDOWS, second], Stage.PROPAGATING
+    )
+    told = [(one.volume, one.computer_name, one.windows_folder, one.serial) for one in plan.sections]
+    assert told == [("v1", "WIN7-PC", "Windows", "89AB-CDEF"), ("v2", "SECOND", "WINNT", "FEED-F00D")]
+    assert {step.by_hand for section in plan.sections for step in section.steps} == {None}
 
 
 NAMES = st.sampled_from(
