@@ -44,10 +44,23 @@ def text_of(node: Node) -> str:
 def calls(tree: Node, wanted: str) -> list[Call]:
     """Return the commands whose whole name fits the pattern `wanted`, in order; their arguments are literals."""
     return [
-        Call(name, tuple(value_of(argument) for argument in _arguments(node)))
+        Call(name, tuple(value_of(argument) for argument in arguments_of(node)))
         for node in nodes(tree, "command")
         if re.fullmatch(wanted, name := name_of(node))
     ]
+
+
+def methods(tree: Node) -> set[tuple[str, int]]:
+    """Return each method that is called, `[Type]::Name` or `.Name`, with how many arguments."""
+    return {_method(node) for node in nodes(tree, "invokation_expression")}
+
+
+def _method(node: Node) -> tuple[str, int]:
+    owner = text_of(node.children[0]) + "::" if node.children[0].type == "type_literal" else "."
+    member = next(child for child in node.children if child.type == "member_name")
+    arguments = next(child for child in node.children if child.type == "argument_list")
+    listed = (one for child in arguments.children for one in child.children if one.type == "argument_expression")
+    return owner + text_of(member), sum(1 for _one in listed)
 
 
 def value_of(node: Node) -> str:
@@ -74,7 +87,7 @@ def _value_of_atom(atom: Node) -> str:
     if atom.type == "integer_literal":
         return text_of(atom)
     if atom.type == "command":
-        [argument] = _arguments(atom)
+        [argument] = arguments_of(atom)
         if name_of(atom) != "U":
             raise ValueError(text_of(atom))
         return bytes.fromhex(value_of(argument)).decode("utf-16-be", "surrogatepass")
@@ -85,6 +98,6 @@ def name_of(command: Node) -> str:
     return text_of(next(nodes(command, "command_name")))
 
 
-def _arguments(command: Node) -> list[Node]:
+def arguments_of(command: Node) -> list[Node]:
     elements = [child for child in command.children if child.type == "command_elements"]
     return [one for node in elements for one in node.children if one.type != "command_argument_sep"]

@@ -25,6 +25,7 @@ $Raw = [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames
 $LoadedHive = 'triage-offline'
 $LogFile = ''
 $Digests = @{}            # of the programs that run, by path
+$Drives = @{}             # by serial number
 $Known = $false           # whether this is the computer
 $Step = 0
 $Left = 0
@@ -50,22 +51,34 @@ function Start-Step([int]$Number, [string]$Text) {
     Say ('[{0}] {1}' -f $Number, $Text)
 }
 
+# For writing only with -Apply.
+function Open-Key($Root, [string]$Path) {
+    $key = $Root.OpenSubKey($Path, [bool]$Apply)
+    if ($key -eq $null) { Say '    is not there any more' }
+    $key
+}
+
 # --- is this the computer? ---
 
 function Get-Serial($Disk) { ([string]$Disk.VolumeSerialNumber).Replace('-', '').PadLeft(8, '0').ToUpper() }
 
 function Find-Drive([string]$Serial) {
+    if ($script:Drives.ContainsKey($Serial)) { return $script:Drives[$Serial] }
     $disks = @(Get-WmiObject Win32_LogicalDisk | Where-Object { $_.VolumeSerialNumber -and (Get-Serial $_) -eq $Serial })
     if ($disks.Count -gt 1) { throw ('more than one drive has the serial number ' + $Serial) }
-    if ($disks.Count -eq 1) { $disks[0].DeviceID + '\' } else { '' }
+    $script:Drives[$Serial] = if ($disks.Count -eq 1) { $disks[0].DeviceID + '\' } else { '' }
+    $script:Drives[$Serial]
+}
+
+function Get-CurrentSet {
+    $select = $Machine.OpenSubKey("$System\Select")
+    'ControlSet{0:000}' -f $select.GetValue('Current')
+    $select.Close()
 }
 
 function Get-ComputerName {
     if (-not $Offline) { return [Environment]::MachineName }
-    $select = $Machine.OpenSubKey("$System\Select")
-    $set = 'ControlSet{0:000}' -f $select.GetValue('Current')
-    $select.Close()
-    $key = $Machine.OpenSubKey("$System\$set\Control\ComputerName\ComputerName")
+    $key = $Machine.OpenSubKey("$System\" + (Get-CurrentSet) + '\Control\ComputerName\ComputerName')
     $key.GetValue('ComputerName')
     $key.Close()
 }
@@ -115,15 +128,9 @@ function Dismount-Hive {
 
 # --- services ---
 
-function Get-CurrentSet {
-    $select = $Machine.OpenSubKey("$System\Select")
-    'ControlSet{0:000}' -f $select.GetValue('Current')
-    $select.Close()
-}
-
 function Open-Service([string]$Key, [string]$Image) {
-    $found = $Machine.OpenSubKey("$System\$Key", [bool]$Apply)
-    if ($found -eq $null) { Say '    is not there any more'; return $null }
+    $found = Open-Key $Machine "$System\$Key"
+    if ($found -eq $null) { return $null }
     $now = $found.GetValue('ImagePath', $null, $Raw)
     if ($now -cne $Image) { throw ('the service now starts: ' + $now) }
     $found
@@ -163,8 +170,8 @@ function Remove-FoundService([int]$Number, [string]$Key, [string]$Image) {
 # Of the files that Windows deletes at its next start, take one off the list; the rest of the list stays as it is.
 function Remove-PendingDeletion([int]$Number, [string]$Key, [string]$Value, [string]$File) {
     Start-Step $Number ('do not delete at the next start: ' + $File)
-    $found = $Machine.OpenSubKey("$System\$Key", [bool]$Apply)
-    if ($found -eq $null) { Say '    is not there any more'; return }
+    $found = Open-Key $Machine "$System\$Key"
+    if ($found -eq $null) { return }
     $list = @($found.GetValue($Value, @(), $Raw))
     $kept = New-Object Collections.ArrayList
     for ($at = 0; $at + 1 -lt $list.Count; $at += 2) {
@@ -186,14 +193,14 @@ function Remove-PendingDeletion([int]$Number, [string]$Key, [string]$Value, [str
 
 # The user's hive is loaded while that user is logged on; $Owner is empty for the settings of the computer.
 function Open-Settings([string]$Serial, [string]$Owner, [string]$Key) {
-    if ($Owner -eq '') { return $Machine.OpenSubKey('SOFTWARE\' + $Key, [bool]$Apply) }
+    if ($Owner -eq '') { return Open-Key $Machine ('SOFTWARE\' + $Key) }
     $user = if ($Owner -eq '.DEFAULT') { $Owner } else { Find-User ((Find-Drive $Serial) + $Owner) }
     if ($user -eq '' -or [Microsoft.Win32.Registry]::Users.OpenSubKey($user) -eq $null) {
         Say ('    LEFT: the user of ' + $Owner + ' is not logged on; run this again when that user is')
         $script:Left += 1
         return $null
     }
-    [Microsoft.Win32.Registry]::Users.OpenSubKey("$user\$Key", [bool]$Apply)
+    Open-Key ([Microsoft.Win32.Registry]::Users) ($user + '\' + $Key)
 }
 
 function Find-User([string]$Folder) {
@@ -248,9 +255,11 @@ function Copy-KeptFile([int]$Number, [string]$Serial, [string]$Path, [string]$Sh
     Start-Step $Number ('keep ' + $file)
     if (-not (Test-FoundFile $file $Sha256)) { return }
     if ($KeepTo -eq '') { Say '    give -KeepTo to have it copied to another disk'; return }
-    $copy = [IO.Path]::Combine($KeepTo, ('{0:00000}-' -f $Number) + [IO.Path]::GetFileName($file))
-    if ($Apply -and -not [IO.File]::Exists($copy)) { [IO.File]::Copy($file, $copy) }
-    if ($Apply -and (Get-Sha256 $copy) -ne $Sha256) { throw ('the copy differs: ' + $copy) }
+    if (-not $Apply) { return }
+    $name = '{0:00000}-{1}' -f $Number, [IO.Path]::GetFileName($file)
+    $copy = [IO.Path]::Combine([IO.Directory]::CreateDirectory($KeepTo).FullName, $name)
+    if (-not [IO.File]::Exists($copy)) { [IO.File]::Copy($file, $copy) }
+    if ((Get-Sha256 $copy) -ne $Sha256) { throw ('the copy differs: ' + $copy) }
 }
 
 # Ends what runs this very program, from wherever it was started; known by its content, not by its name.
@@ -275,7 +284,8 @@ function Move-FoundFile([int]$Number, [string]$Serial, [string]$Path, [string]$S
     Start-Step $Number ('move to quarantine ' + $file)
     if (-not (Test-FoundFile $file $Sha256) -or -not $Apply) { return }
     $folder = [IO.Directory]::CreateDirectory($drive + 'triage-quarantine').FullName
-    [IO.File]::Move($file, [IO.Path]::Combine($folder, '{0:00000}-{1}.quarantined' -f $Number, $Sha256.Substring(0, 16)))
+    $name = '{0:00000}-{1}.quarantined' -f $Number, $Sha256.Substring(0, 16)
+    [IO.File]::Move($file, [IO.Path]::Combine($folder, $name))
 }
 
 # --- settings of Windows ---
