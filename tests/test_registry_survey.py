@@ -161,7 +161,7 @@ def test_an_older_copy_alone_is_no_system_hive(tmp_path: Path) -> None:
         (b"hibr", HibernationFile.HIBERNATED),
         (b"HIBR", HibernationFile.HIBERNATED),
         (b"wake", HibernationFile.RESUMED),
-        (b"RSTR", HibernationFile.RESUMED),
+        (b"RSTR", HibernationFile.RESUMING),
         (bytes(4), HibernationFile.CLEARED),
         (b"text", HibernationFile.UNKNOWN),
         (b"", None),

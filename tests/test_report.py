@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from tests.needs import needs_tool
 from tests.sample_report import HOSTILE, contents, finding, sample_digests, sample_findings, sample_report
+from triage.model.cleanup import CleanupAction, CleanupPlan, CleanupSection, CleanupStep
 from triage.model.errors import ReportError
 from triage.model.escape import unescape_line
 from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.report import Report, StreamDigest
 from triage.model.verdict import Outcome, Stage
+from triage.model.volume import HibernationFile
 from triage.report.case import RENDERERS, write_case
 from triage.report.document import json_line, load_report, write_document
 from triage.report.durable import durable_text
@@ -40,6 +42,7 @@ KEYS = [
     "deleted",
     "journals",
     "timeline",
+    "cleanup",
 ]
 FINDING_KEYS = {
     "id", "family", "kind", "indicator", "set", "severity", "where", "times", "digests", "excerpt", "facts", "deleted",
@@ -235,6 +238,18 @@ def test_the_summary_without_findings(outcome: Outcome, words: str) -> None:
     assert text.startswith(words)
     assert "clean" not in text.lower().replace("clean-up", "")
     assert "Stage: not known" in text
+
+
+def test_the_summary_tells_what_to_keep_and_where_the_plan_is() -> None:
+    report = sample_report()
+    windows = msgspec.structs.replace(report.volumes[1].windows, hibernation_file=HibernationFile.HIBERNATED)  # type: ignore[type-var]
+    step = CleanupStep(number=1, action=CleanupAction.CLOSE_HOLE)
+    plan = CleanupPlan(sections=(CleanupSection(volume="v2", serial="9C3A-11F0", steps=(step,)),))
+    volumes = (report.volumes[0], msgspec.structs.replace(report.volumes[1], windows=windows))
+    text = summary(msgspec.structs.replace(report, volumes=volumes, cleanup=plan), "", Path("/cases/1"))
+    assert "hiberfil.sys of v2: holds the memory of its moment: keep it" in text
+    assert "/cases/1/cleanup.html" in text
+    assert "cleanup.html" not in summary(report, "", Path("/cases/1"))
 
 
 def test_nothing_half_written_stays(tmp_path: Path) -> None:

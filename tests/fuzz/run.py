@@ -40,7 +40,7 @@ from triage.pipeline.journal import StreamRecord, read_journal
 from triage.pipeline.supervise import supervise
 from triage.pipeline.watch import Ending, Observer, Stop
 from triage.report.document import load_report
-from triage.report.html import prepare_html
+from triage.report.html import prepare_pages
 from triage.report.seal import SigningKey
 from triage.report.verify import verify_case
 from triage.walk import streams
@@ -94,7 +94,7 @@ class Runner:
             self._stack.enter_context(patch.object(module, "compile_rules", lambda _paths: rules))
             self._stack.enter_context(patch.object(module, "load_indicators", lambda *_paths: indicators))
         self._stack.enter_context(patch.object(streams, "_READABLE_HOLES_BYTES", _HOLES_BYTES))
-        prepare_html()
+        prepare_pages()
 
     def __enter__(self) -> Runner:
         """Take the whole way once on a sound disk, so that what is loaded at first use is there."""

@@ -1,8 +1,11 @@
 """Whether a hibernation file holds memory: keys of an encryption that was under way may be in it.
 
-The first bytes tell the state: `hibr` (Windows 8 and later `HIBR`) a memory image that was not read back yet, `wake` or
-`rstr` one that was. Since Windows 8 the first page is overwritten with zeros then, the rest stays.
-Source: J. Metz, "Windows Hibernation File format" (libyal/libhibr).
+The first bytes tell the state, in small letters up to Windows XP, in capitals since Vista: `hibr`, a memory image that
+waits to be read back; `rstr`, one whose reading back broke off; `wake`, one that Windows will not read (again). A whole
+page of zeros is what a Windows leaves that has hibernation enabled and was shut down. Since Windows 8, reading an image
+back leaves its head and overwrites the rest with zeros.
+Sources: J. Metz, "Windows Hibernation File format" (libyal/libhibr); S. Khalil, "Analysis of Windows 10 Hibernation
+File" (Tallinn 2020); J. Sylve et al., "Modern windows hibernation file analysis" (Digital Investigation, 2016).
 """
 
 from __future__ import annotations
@@ -13,9 +16,7 @@ from triage.model.volume import HibernationFile
 FILE_NAME = "hiberfil.sys"
 HEAD_BYTES = 4096
 _SIGNATURE_BYTES = 4
-
-
-_STATES = {b"hibr": HibernationFile.HIBERNATED, b"wake": HibernationFile.RESUMED, b"rstr": HibernationFile.RESUMED}
+_STATES = {b"hibr": HibernationFile.HIBERNATED, b"rstr": HibernationFile.RESUMING, b"wake": HibernationFile.RESUMED}
 
 
 def hibernation_file(head: bytes) -> HibernationFile:

@@ -156,7 +156,7 @@ class HiveKey:
                 self.note(f"value {index} cannot be read: {_reason(error)}")
             else:
                 reached.append(HiveValue(name or "", kind or 0, data or b""))
-        for damage in values_damage(self.node, len(reached)):
+        for damage in values_damage(self._hive.data, self.node, len(reached)):
             self._hive.note(self.path, damage)
         return tuple(reached)
 

@@ -1,6 +1,7 @@
 """Key nodes, read beside the parser: their names, counts and lists tell what the parser did not reach.
 
-Source: M. Suhanov, "Windows registry file format specification" (Key node, Index leaf to Index root).
+Source: M. Suhanov, "Windows registry file format specification" (Key node, Index leaf to Index root, Key values
+list, Key value, Big data).
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ _NO_CELL = 0xFFFFFFFF
 _CELL_HEADER_BYTES = 4
 _LATIN_NAME = 0x0020
 _KEY_NODE = struct.Struct("<2sHQ15I2H")
+_KEY_VALUE = struct.Struct("<2sHII")
+_VALUE_SIGNATURE = b"vk"
+_VALUE_HEADER_BYTES = 20
+_IN_PLACE = 1 << 31
+_BIG_DATA_SIGNATURE = b"db"
+_CELL_SIZE = struct.Struct("<i")
+_POINTER = struct.Struct("<I")
 _LIST_HEADER = struct.Struct("<2sH")
 _ELEMENT_BYTES = {b"li": 4, b"lf": 8, b"lh": 8, b"ri": 4}
 
@@ -58,7 +66,7 @@ def read_key_node(data: bytes, offset_bytes: int) -> KeyNode:
     if signature != b"nk" or len(raw_name) != name_bytes:
         raise ParseError("key node", offset_bytes=offset_bytes)
     latin = flags & _LATIN_NAME != 0
-    (cell_bytes,) = struct.unpack_from("<i", data, offset_bytes - _CELL_HEADER_BYTES)
+    (cell_bytes,) = _CELL_SIZE.unpack_from(data, offset_bytes - _CELL_HEADER_BYTES)
     return KeyNode(
         offset_bytes=offset_bytes,
         cell=offset_bytes - BASE_BLOCK_BYTES - _CELL_HEADER_BYTES,
@@ -136,13 +144,48 @@ def _unreached(data: bytes, cell: int) -> Damage:
     return Damage(detail=detail, offset_bytes=offset_bytes)
 
 
-def values_damage(node: KeyNode, reached: int) -> Iterator[Damage]:
-    """Compare the number of values that a parser reached with the key's own count."""
+def values_damage(data: bytes, node: KeyNode, reached: int) -> Iterator[Damage]:
+    """Compare the values that a parser reached with the key's count and list, and look at each one's record."""
     if node.values != reached:
         detail = f"{node.values} values declared, {reached} reached"
         yield Damage(detail=detail, offset_bytes=node.offset_bytes)
     elif node.values == 0 and node.values_list != _NO_CELL:
         yield Damage(detail="no values declared, yet a list of them", offset_bytes=node.offset_bytes)
+    if node.values == 0:
+        return
+    listed = _cell(data, node.values_list)[: _POINTER.size * min(node.values, MAX_CHILDREN)]
+    for number, (cell,) in enumerate(_POINTER.iter_unpack(listed[: len(listed) // _POINTER.size * _POINTER.size])):
+        problem = _value_problem(data, cell)
+        if problem is not None:
+            yield Damage(detail=f"value {number}: {problem}", offset_bytes=BASE_BLOCK_BYTES + cell + _CELL_HEADER_BYTES)
+
+
+def _value_problem(data: bytes, cell: int) -> str | None:
+    """Say what of a value's record contradicts itself; None where it holds together.
+
+    A parser that follows the pointers takes whatever lies there for a value, under no name or a name cut short.
+    """
+    record = _cell(data, cell)
+    if len(record) < _KEY_VALUE.size or not record.startswith(_VALUE_SIGNATURE):
+        return "no value record where the list points"
+    _signature, name_bytes, data_bytes, data_cell = _KEY_VALUE.unpack_from(record)
+    if _VALUE_HEADER_BYTES + name_bytes > len(record):
+        return "its name does not fit into its cell"
+    if data_bytes & _IN_PLACE or data_bytes == 0:
+        return None
+    content = _cell(data, data_cell)
+    if len(content) < data_bytes and not content.startswith(_BIG_DATA_SIGNATURE):
+        return "its data do not fit into their cell"
+    return None
+
+
+def _cell(data: bytes, cell: int) -> bytes:
+    """Return what a cell in use holds; nothing where it is free or does not lie in the file."""
+    at = BASE_BLOCK_BYTES + cell
+    if at + _CELL_HEADER_BYTES > len(data):
+        return b""
+    (size_bytes,) = _CELL_SIZE.unpack_from(data, at)
+    return data[at + _CELL_HEADER_BYTES : at - size_bytes]
 
 
 def _name_fits(node: KeyNode, listed: ListedKey) -> bool:

@@ -39,3 +39,8 @@ def is_older_copy(path: str) -> bool:
     """Say whether the hive at a path is a copy that Windows made for itself: RegBack, every ten days until 2018."""
     match = _CONFIG.fullmatch(path)
     return match is not None and match[1] is not None
+
+
+def windows_folder(path: str) -> str | None:
+    """Return the directory of the Windows that a hive at a path belongs to; None where it is no computer's hive."""
+    return None if _CONFIG.fullmatch(path) is None else path.partition("/")[0]

@@ -29,11 +29,11 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The settings of one hive; empty where it has none."""
+    """The settings of one hive; empty where it has none. `desktop` is what a user's desktop shows, in any value."""
 
     run_values: tuple[Setting, ...] = ()
     work_directories: tuple[Setting, ...] = ()
-    wallpapers: tuple[Setting, ...] = ()
+    desktop: tuple[Setting, ...] = ()
 
 
 def read_settings(hive: Hive) -> Settings:
@@ -44,10 +44,8 @@ def read_settings(hive: Hive) -> Settings:
     desktop = hive.key(_DESKTOP)
     return Settings(
         run_values=tuple(one for root in roots for path in run_keys for one in _values(root.descendant(path))),
-        work_directories=tuple(
-            one for root in roots for one in _values(root.subkey("WanaCrypt0r")) if one.name.casefold() == "wd"
-        ),
-        wallpapers=tuple(one for one in _values(desktop) if one.name.casefold() == "wallpaper"),
+        work_directories=tuple(one for root in roots for one in _values(root.subkey("WanaCrypt0r"))),
+        desktop=tuple(_values(desktop)),
     )
 
 

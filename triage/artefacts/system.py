@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from triage.artefacts.hibernation import fast_startup_enabled, hibernation_enabled
 from triage.artefacts.hive import Hive, HiveKey
+from triage.artefacts.mounted_devices import read_drive_letters
 from triage.artefacts.pending_renames import PendingRenames, read_pending_renames
 from triage.artefacts.regf import Damage
 from triage.model.filetime import filetime_to_iso
@@ -75,6 +76,7 @@ def read_system(hive: Hive) -> SystemHive:
     return SystemHive(
         where=hive.where,
         windows=WindowsInfo(
+            drive_letters=read_drive_letters(hive),
             computer_name=next((name for control in controls if (name := _computer_name(control))), None),
             time_zone=None if time_zone is None else _time_zone(time_zone),
             current_control_set=current,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from triage.artefacts.locate import windows_folder
 from triage.artefacts.software import SoftwareHive
 from triage.artefacts.system import SystemHive
 from triage.model.volume import HibernationFile, WindowsInfo
@@ -19,8 +20,10 @@ def windows_info(
     """Join what the two hives say; either may be missing."""
     of_system = WindowsInfo() if system is None else system.windows
     of_software = WindowsInfo() if software is None else software.windows
+    hive = system or software
     return replace(
         of_system,
+        folder=None if hive is None else windows_folder(hive.where.path or ""),
         product=of_software.product,
         version=of_software.version,
         build=of_software.build,

@@ -6,6 +6,7 @@ then they are whole. A file that is put back under such a name vanishes as well.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from triage.artefacts.pending_renames import PendingRename, PendingRenames
 from triage.artefacts.system import SystemHive
 from triage.model.filetime import filetime_to_iso
-from triage.model.finding import Finding, FindingKind, Severity
+from triage.model.finding import USERS_DELETIONS, Finding, FindingKind, Severity
 
 FAMILY = "wannacry"
 INDICATOR_SET = "wannacry-registry"
@@ -27,6 +28,7 @@ _PROGRAM = re.compile(
 _HOME = re.compile(r"[a-z]:\\(?:users|documents and settings)\\", re.IGNORECASE)
 _TRANSIENT = re.compile(r"\\(?:appdata|application data|local settings)\\", re.IGNORECASE)
 _NAMED = 20
+_LISTED = 5000
 
 
 def examine_pending(system: SystemHive) -> tuple[Finding, ...]:
@@ -49,9 +51,16 @@ def _rule(operations: Sequence[PendingRename]) -> tuple[str, Severity, str] | No
         if _PROGRAM.search(path):
             return "pending-program-deletions", Severity.MEDIUM, path
     for path in deleted:
-        if _HOME.match(path) and not _TRANSIENT.search(path):
+        if _is_users(path):
             return "pending-user-file-deletions", Severity.LOW, path
     return None
+
+
+def _is_users(path: str) -> bool:
+    """Say whether a path is that of a user's file, encrypted or moved away: what nobody wants to be deleted."""
+    if _PROGRAM.search(path):
+        return False
+    return _CONTAINER.search(path) is not None or (_HOME.match(path) is not None and not _TRANSIENT.search(path))
 
 
 def _finding(system: SystemHive, pending: PendingRenames, indicator: str, severity: Severity, path: str) -> Finding:
@@ -74,6 +83,7 @@ def _finding(system: SystemHive, pending: PendingRenames, indicator: str, severi
             "deletions": str(len(deleted)),
             "renames": str(len(renamed)),
             "files": "\n".join((deleted + renamed)[:_NAMED]),
+            USERS_DELETIONS: json.dumps([path for path in deleted if _is_users(path)][:_LISTED]),
             "warning": WARNING,
         },
     )

@@ -35,7 +35,7 @@ def _matches(settings: Settings, names: frozenset[str]) -> Iterator[tuple[Settin
         rule = _run_rule(one, names)
         if rule is not None:
             yield one, *rule
-    for one in settings.wallpapers:
+    for one in settings.desktop:
         if _WALLPAPER.search(one.text):
             yield one, "ransom-wallpaper", Severity.HIGH
 

@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from triage.model.gap import Where
 
+USERS_DELETIONS = "users_files"
+"""Fact of a list of deletions at the next start: the users' files in it, as a JSON list of paths."""
+
 
 class Severity(StrEnum):
     """How much a finding weighs. Low ones alone never make the verdict `indicators-found`."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from triage.model.change import JournalSummary
+from triage.model.cleanup import CleanupPlan
 from triage.model.deleted import DeletedSummary
 from triage.model.evidence import Evidence
 from triage.model.finding import Digests, Finding
@@ -125,6 +126,7 @@ class Report(Struct, frozen=True, kw_only=True):
     deleted: tuple[DeletedSummary, ...] | None = None
     journals: tuple[JournalSummary, ...] = ()
     timeline: Timeline = Timeline()
+    cleanup: CleanupPlan = CleanupPlan()
 
 
 class FirstVerdict(Struct, frozen=True, kw_only=True):

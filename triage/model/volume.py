@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -20,7 +21,8 @@ class Partition(Struct, frozen=True, kw_only=True):
     """One entry of a partition table, or the whole evidence when there is none (`index` 0).
 
     `type_id` is the MBR type byte as two hex digits or the GPT type GUID; `length_bytes` is what the table says, even
-    where the evidence is shorter.
+    where the evidence is shorter. `unique_id` is what Windows knows the partition by; empty where its table does not
+    tell.
     """
 
     index: int
@@ -30,12 +32,26 @@ class Partition(Struct, frozen=True, kw_only=True):
     type_id: str = ""
     type_name: str = ""
     name: str = ""
+    unique_id: str = ""
+
+
+def mbr_partition_id(disk_signature: int, offset_bytes: int) -> str:
+    """Return what Windows knows a partition of an MBR disk by: the disk's signature and the partition's offset."""
+    return f"mbr:{disk_signature:08x}:{offset_bytes}"
+
+
+def gpt_partition_id(guid: UUID) -> str:
+    """Return what Windows knows a partition of a GPT disk by: the partition's own GUID."""
+    return f"gpt:{guid}"
 
 
 class HibernationFile(StrEnum):
-    """What the head of `hiberfil.sys` says: a memory image, one that was read back, a zeroed head, something else."""
+    """What the head of `hiberfil.sys` says: a memory image, one whose reading back broke off, one that was read back, a
+    zeroed head, something else.
+    """
 
     HIBERNATED = "hibernated"
+    RESUMING = "resuming"
     RESUMED = "resumed"
     CLEARED = "cleared"
     UNKNOWN = "unknown"
@@ -44,9 +60,12 @@ class HibernationFile(StrEnum):
 class WindowsInfo(Struct, frozen=True, kw_only=True):
     """What the hives of a volume say about its Windows; a field is None where they do not tell.
 
+    `folder` is its directory, from the volume's root. `drive_letters` maps `C:` to a partition's `unique_id`.
     `hibernation_file` is None where the volume has none.
     """
 
+    folder: str | None = None
+    drive_letters: dict[str, str] = {}
     computer_name: str | None = None
     product: str | None = None
     version: str | None = None

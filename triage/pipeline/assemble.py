@@ -51,6 +51,7 @@ from triage.pipeline.journal import (
     read_journal,
 )
 from triage.pipeline.ledger import Account
+from triage.verdict.cleanup import plan_cleanup
 from triage.verdict.judge import judge
 from triage.verdict.materiality import weigh
 from triage.verdict.timeline import build_timeline
@@ -74,6 +75,8 @@ _OF_A_READING = (
     GapKind.INTERNAL,
 )
 _READ_ANEW = (StreamState.PARTIAL, StreamState.NOT_DECODABLE, StreamState.WORKER_DIED, StreamState.TIMED_OUT)
+
+_OF_NAMES = (FindingKind.NAME, FindingKind.RANSOM_NOTE, FindingKind.KEY_FILE)
 
 FindingKey = tuple[Where, FindingKind, str, str]
 EventKey = tuple[str, EventKind, EventSource, str, Where]
@@ -101,6 +104,7 @@ class Gathered:
     enumerations: dict[str, EnumerationRecord] = field(default_factory=dict)
     isolation: dict[Isolation, None] = field(default_factory=dict)
     findings: dict[FindingKey, Finding] = field(default_factory=dict)
+    without_digests: dict[tuple[str, int, str], list[FindingKey]] = field(default_factory=dict)
     events: dict[EventKey, Event] = field(default_factory=dict)
     gaps: dict[Gap, None] = field(default_factory=dict)
     rescued: dict[FileKey, RescuedFile] = field(default_factory=dict)
@@ -116,11 +120,20 @@ class Gathered:
     journals: dict[str, JournalSummary] = field(default_factory=dict)
 
     def find(self, finding: Finding) -> None:
-        """Take in a finding."""
-        self.findings.setdefault((finding.where, finding.kind, finding.set, finding.indicator), finding)
+        """Take in a finding; one of a name waits for the digests of its file, which is read later."""
+        key = finding.where, finding.kind, finding.set, finding.indicator
+        self.findings.setdefault(key, finding)
+        where = finding.where
+        if finding.kind in _OF_NAMES and where.volume is not None and where.mft_entry is not None:
+            self.without_digests.setdefault((where.volume, where.mft_entry, where.stream or ""), []).append(key)
 
     def count(self, stream: StreamRecord) -> None:
         """Count the one record of a stream."""
+        if stream.sha256:
+            for key in self.without_digests.pop(_name(stream), ()):
+                digests = Digests(md5=stream.md5, sha256=stream.sha256)
+                if not self.findings[key].deleted:
+                    self.findings[key] = msgspec.structs.replace(self.findings[key], digests=digests)
         self.account.add(stream)
         self._add_up(stream, 1)
 
@@ -270,19 +283,22 @@ def build_report(
         reconciliation=tuple(one.reconciliation for one in enumerations),
         ledger=ledger,
     )
+    verdict = judge(findings, gaps)
+    volumes = tuple(gathered.volumes.values())
     return Report(
         tool=msgspec.structs.replace(tool, indicator_sets=tuple(gathered.sets.values())),
         case=case,
         evidence=tuple(evidence),
-        volumes=tuple(gathered.volumes.values()),
+        volumes=volumes,
         findings=findings,
         gaps=gaps,
         coverage=coverage,
-        verdict=judge(findings, gaps),
+        verdict=verdict,
         rescue=None if destination is None else _rescue_summary(gathered, destination),
         deleted=tuple(gathered.deleted.values()) if deleted else None,
         journals=tuple(gathered.journals.values()),
         timeline=build_timeline(gathered.events.values()),
+        cleanup=plan_cleanup(findings, volumes, verdict.stage),
     )
 
 

@@ -31,7 +31,7 @@ from triage.pipeline.journal import JournalWriter, SessionRecord, drop_torn_line
 from triage.pipeline.launch import WorkerProcess
 from triage.pipeline.resume import check_resumable
 from triage.pipeline.watch import Ending, Observer, Stop, run_worker
-from triage.report.html import prepare_html
+from triage.report.html import prepare_pages
 from triage.report.seal import SigningKey
 from triage.rescue.committer import destination_error
 
@@ -90,7 +90,7 @@ def _examine(
                 for source in sources
             ]
         observer.close()
-        ending = run_worker(case, options.job, observer, stop, waiting=waiting, meanwhile=prepare_html)
+        ending = run_worker(case, options.job, observer, stop, waiting=waiting, meanwhile=prepare_pages)
     except _StoppedError:
         ending = Ending(interrupted=True)
         hash_evidence = False

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from triage.report.changes import CHANGES
+from triage.report.cleanup_page import CLEANUP
+from triage.report.cleanup_script import SCRIPT
 from triage.report.deleted import DELETED
 from triage.report.document import DOCUMENT
 from triage.report.durable import durable_text
@@ -25,6 +27,8 @@ RENDERERS: tuple[Renderer, ...] = (
     EXCLUDED,
     DELETED,
     CHANGES,
+    CLEANUP,
+    SCRIPT,
 )
 
 

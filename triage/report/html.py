@@ -20,6 +20,7 @@ from triage.report.text import quick_line
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TEMPLATE = "report.html.j2"
+CLEANUP_TEMPLATE = "cleanup.html.j2"
 _STYLE = "report.css"
 _REASONS_SHOWN = 10
 
@@ -27,15 +28,10 @@ _REASONS_SHOWN = 10
 def write_html(case: CaseContents, out: TextIO) -> None:
     """Write the report in the chosen language."""
     report = case.report
-    style = (_TEMPLATES / _STYLE).read_text(encoding="utf-8")
     shown, more = view.reasons(report, _REASONS_SHOWN)
-    template = _template()
-    pieces = template.generate(
+    pieces = page(_TEMPLATE).generate(
         report=report,
         fingerprint=case.fingerprint,
-        language=language(),
-        style=Markup(style),  # noqa: S704  # our own file
-        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         headline=words.headline(report.verdict.outcome, view.families(report.findings)),
         reasons=shown,
         more_reasons=more,
@@ -48,14 +44,16 @@ def write_html(case: CaseContents, out: TextIO) -> None:
     out.writelines(pieces)
 
 
-def prepare_html() -> None:
-    """Translate the template to Python now: it takes a while, and a case at its end is waited for."""
-    _template()
+def prepare_pages() -> None:
+    """Translate the templates to Python now: it takes a while, and a case at its end is waited for."""
+    for template in (_TEMPLATE, CLEANUP_TEMPLATE):
+        page(template)
 
 
 @cache
-def _template() -> Template:
-    """Jinja2 with escaping on, and our words and forms as filters."""
+def page(template: str) -> Template:
+    """Return a template with our style; escaping is on, our words and forms are filters."""
+    style = (_TEMPLATES / _STYLE).read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -64,7 +62,14 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(_=_, ngettext=ngettext, words=words)
+    environment.globals.update(
+        _=_,
+        ngettext=ngettext,
+        words=words,
+        language=language,
+        style=Markup(style),  # noqa: S704  # our own file
+        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    )
     environment.filters.update(
         content_bytes=view.content_bytes,
         is_whole=view.is_whole,
@@ -78,7 +83,7 @@ def _template() -> Template:
         size=words.size,
         width=words.width,
     )
-    return environment.get_template(_TEMPLATE)
+    return environment.get_template(template)
 
 
 def _finalize(value: object) -> object:

@@ -18,6 +18,7 @@ from triage.report.view import content_bytes, count_severities, families, place,
 from triage.report.words import (
     FINDING_KINDS,
     GAP_KINDS,
+    HIBERNATION_FILES,
     OUTCOME_MEANINGS,
     RESCUE_OUTCOMES,
     SEVERITIES,
@@ -105,6 +106,8 @@ def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     yield from _figures(report)
     yield ""
     yield _("Report: {path}").format(path=folder / "report.html")
+    if report.cleanup.removes:
+        yield _("What would have to go, when all is rescued and imaged: {path}").format(path=folder / "cleanup.html")
     yield _("Key fingerprint, for the paper form: {fingerprint}").format(fingerprint=fingerprint)
 
 
@@ -142,6 +145,14 @@ def _deleted(report: Report) -> Iterator[str]:
         )
 
 
+def _hibernation_files(report: Report) -> Iterator[str]:
+    """Yield, for each Windows that has one, whether its hibernation file is worth keeping."""
+    for volume in report.volumes:
+        if volume.windows is not None and volume.windows.hibernation_file is not None:
+            told = say(volume.windows.hibernation_file, HIBERNATION_FILES)
+            yield _("hiberfil.sys of {volume}: {state}").format(volume=volume.id, state=told)
+
+
 def _figures(report: Report) -> Iterator[str]:
     coverage = report.coverage
     severities = ", ".join(
@@ -155,6 +166,7 @@ def _figures(report: Report) -> Iterator[str]:
         percent=percent(coverage.bytes_read, content_bytes(coverage)),
     )
     yield from (f"  {_ledger_line(row)}" for row in report.coverage.ledger)
+    yield from _hibernation_files(report)
     for isolation in report.case.isolation:
         yield _("Parsing was kept from: {kept}").format(kept=kept_from(isolation))
         if isolation.allowed:

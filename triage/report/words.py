@@ -154,7 +154,8 @@ RECOVERABILITIES: Mapping[str, str] = {
 }
 HIBERNATION_FILES: Mapping[str, str] = {
     HibernationFile.HIBERNATED: N_("holds the memory of its moment: keep it"),
-    HibernationFile.RESUMED: N_("was read back at a start, its content is still there: keep it"),
+    HibernationFile.RESUMING: N_("holds memory whose reading back broke off: keep it"),
+    HibernationFile.RESUMED: N_("was read back: up to Windows 7 its content is still there, keep it"),
     HibernationFile.CLEARED: N_("its head is zeros, older content may lie behind: keep it"),
     HibernationFile.UNKNOWN: N_("of an unknown form: keep it"),
 }

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.source import ByteSource
-from triage.model.volume import Partition, PartitionScheme
+from triage.model.volume import Partition, PartitionScheme, gpt_partition_id
 from triage.volumes.recognise import read_at
 
 _SIGNATURE = b"EFI PART"
@@ -123,7 +123,7 @@ def _table_of(header: _Header, damage: str | None) -> GptTable:
     table.damaged = not header.sound
     entry_offsets = range(0, len(header.entries) - _ENTRY.size + 1, header.entry_bytes)
     for index, entry_offset in enumerate(entry_offsets, start=1):
-        raw_type, _unique, first_sector, last_sector, raw_name = _ENTRY.unpack_from(header.entries, entry_offset)
+        raw_type, raw_id, first_sector, last_sector, raw_name = _ENTRY.unpack_from(header.entries, entry_offset)
         if raw_type == bytes(16):
             continue
         end_bytes = (last_sector + 1) * header.sector_bytes
@@ -142,6 +142,7 @@ def _table_of(header: _Header, damage: str | None) -> GptTable:
                 type_id=type_id,
                 type_name=_TYPE_NAMES.get(type_id, ""),
                 name=raw_name.decode("utf-16-le", "surrogatepass").split("\0", 1)[0],
+                unique_id=gpt_partition_id(UUID(bytes_le=raw_id)),
             )
         )
     return table

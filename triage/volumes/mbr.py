@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.source import ByteSource
-from triage.model.volume import Partition, PartitionScheme
+from triage.model.volume import Partition, PartitionScheme, mbr_partition_id
 from triage.volumes.recognise import read_at
 
 MBR_BYTES = 512
 _ENTRY = struct.Struct("<B3xB3xII")
+_SIGNATURE = slice(440, 444)
 _ENTRIES_OFFSET = 446
 _END_MARK = b"\x55\xaa"
 _PROTECTIVE_TYPE = 0xEE
@@ -96,16 +97,18 @@ def read_mbr(source: ByteSource, sector_bytes: int) -> MbrTable:
     slot, 1 to 4, logical ones follow from 5.
     """
     table = MbrTable()
-    entries = _entries_of(read_at(source, 0, MBR_BYTES))
+    sector = read_at(source, 0, MBR_BYTES)
+    entries = _entries_of(sector)
     if entries is None:
         return table
+    signature = int.from_bytes(sector[_SIGNATURE], "little")
     for entry in entries:
         if not entry.plausible:
             table.add_damage(f"entry {entry.slot} of the MBR is not a partition entry", 0)
         elif entry.type == _PROTECTIVE_TYPE:
             table.protective = True
         elif not entry.extended:
-            table.partitions.append(_partition(entry.slot, entry, entry.start_sector, sector_bytes))
+            table.partitions.append(_partition(entry.slot, entry, entry.start_sector, sector_bytes, signature))
     logical = (
         found
         for entry in entries
@@ -113,7 +116,7 @@ def read_mbr(source: ByteSource, sector_bytes: int) -> MbrTable:
         for found in _logical_entries(source, entry, sector_bytes, table)
     )
     for index, (entry, start_sector) in enumerate(logical, start=_FIRST_LOGICAL_INDEX):
-        table.partitions.append(_partition(index, entry, start_sector, sector_bytes))
+        table.partitions.append(_partition(index, entry, start_sector, sector_bytes, signature))
     return table
 
 
@@ -170,7 +173,7 @@ def _entries_of(sector: bytes) -> list[_Entry] | None:
     return [entry for entry in entries if entry.type != 0 and entry.sectors != 0]
 
 
-def _partition(index: int, entry: _Entry, start_sector: int, sector_bytes: int) -> Partition:
+def _partition(index: int, entry: _Entry, start_sector: int, sector_bytes: int, signature: int) -> Partition:
     return Partition(
         index=index,
         scheme=PartitionScheme.MBR,
@@ -178,4 +181,5 @@ def _partition(index: int, entry: _Entry, start_sector: int, sector_bytes: int) 
         length_bytes=entry.sectors * sector_bytes,
         type_id=f"{entry.type:02x}",
         type_name=_TYPE_NAMES.get(entry.type, ""),
+        unique_id=mbr_partition_id(signature, start_sector * sector_bytes),
     )

@@ -1,0 +1,314 @@
+"""The clean-up plan: what was found goes, in order, item by item; what is needed, doubtful or a user's never does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tests.cases import case_of
+from tests.conftest import LabDisk
+from tests.lab.hives import HIVE_TOOL, system_hive
+from tests.lab.plan import Kind
+from tests.needs import needs_tool
+from triage.artefacts.hive import open_hive
+from triage.artefacts.locate import HiveKind
+from triage.examiners.registry import examine_hive
+from triage.model.cleanup import ByHand, CleanupAction, CleanupPlan, CleanupStep
+from triage.model.finding import USERS_DELETIONS, Digests, Finding, FindingKind, Severity
+from triage.model.gap import Where
+from triage.model.verdict import Stage
+from triage.model.volume import Partition, PartitionScheme, VolumeInfo, WindowsInfo, mbr_partition_id
+from triage.verdict.cleanup import plan_cleanup
+
+SYSTEM = "Windows/System32/config/SYSTEM"
+SHA256 = "ab" * 32
+REMOVING = tuple(one for one in CleanupAction if one not in (CleanupAction.LOOK_AT, CleanupAction.KEEP_FILE))
+PARTITION = Partition(
+    index=1,
+    scheme=PartitionScheme.MBR,
+    offset_bytes=1 << 20,
+    length_bytes=1 << 30,
+    unique_id=mbr_partition_id(0x12345678, 1 << 20),
+)
+
+
+def volume(volume_id: str = "v1", windows: WindowsInfo | None = None, serial: str = "0123456789ABCDEF") -> VolumeInfo:
+    return VolumeInfo(
+        id=volume_id, evidence=0, offset_bytes=0, length_bytes=1, filesystem="ntfs", examined=True, serial=serial,
+        windows=windows, partition=PARTITION,
+    )  # fmt: skip
+
+
+WINDOWS = volume(windows=WindowsInfo(computer_name="WIN7-PC", folder="Windows"))
+
+
+def finding(kind: FindingKind, path: str, severity: Severity = Severity.HIGH, **other: object) -> Finding:
+    plain = Finding(
+        id="F1",
+        family="wannacry",
+        kind=kind,
+        indicator="x",
+        set="s",
+        severity=severity,
+        where=Where(volume="v1", path=path),
+        digests=Digests(sha256=SHA256),
+    )
+    return replace(plain, **other)
+
+
+def service(name: str = "mssecsvc2.0", image: str = "C:\\x.exe -m security", **facts: str) -> Finding:
+    key = rf"ControlSet001\Services\{name}"
+    told = {"service": name, "key": key, "image_path": image, **facts}
+    return finding(FindingKind.SERVICE, SYSTEM, facts=told)
+
+
+def setting(indicator: str, path: str = "Users/a/NTUSER.DAT", **facts: str) -> Finding:
+    told = {"key": "Software\\Run", "value": "xjz", "data": "C:\\x.exe", **facts}
+    return finding(FindingKind.REGISTRY, path, indicator=indicator, facts=told)
+
+
+def steps_of(*findings: Finding, stage: Stage | None = Stage.INSTALLED, at: VolumeInfo = WINDOWS) -> list[CleanupStep]:
+    plan = plan_cleanup(findings, [at], stage)
+    return [step for section in plan.sections for step in section.steps]
+
+
+def told(steps: Sequence[CleanupStep]) -> list[tuple[CleanupAction, str]]:
+    return [(step.action, step.target) for step in steps]
+
+
+def test_nothing_found_is_a_plan_with_nothing_to_do() -> None:
+    plan = plan_cleanup([], [WINDOWS], Stage.NONE)
+    assert (plan, plan.removes) == (CleanupPlan(), False)
+
+
+def test_the_order_is_that_of_the_actions_and_steps_are_counted_through_all_volumes() -> None:
+    findings = [
+        finding(FindingKind.NAME, "Windows/tasksche.exe"),
+        finding(FindingKind.NAME, "Odd/tasksche.exe", Severity.LOW),
+        setting("installer-run-value"),
+        setting("ransom-wallpaper"),
+        finding(FindingKind.KEY_FILE, "ProgramData/x/00000000.pky"),
+        setting("pending-deletions", SYSTEM, **{USERS_DELETIONS: json.dumps(["C:\\Users\\a\\b.doc"])}),
+        service(),
+        finding(FindingKind.NAME, "mssecsvc.exe", where=Where(volume="v0", path="mssecsvc.exe")),
+    ]
+    plan = plan_cleanup(findings, [volume("v0"), WINDOWS], Stage.FINISHED)
+    assert [section.volume for section in plan.sections] == ["v1", "v0"]
+    steps = [step for section in plan.sections for step in section.steps]
+    assert [step.number for step in steps] == list(range(1, len(steps) + 1))
+    assert [step.action for step in plan.sections[0].steps] == list(CleanupAction)
+
+
+def test_a_service_is_removed_only_as_long_as_it_starts_the_same() -> None:
+    disable, remove, _close = steps_of(service())
+    assert (disable.action, remove.action) == (CleanupAction.DISABLE_SERVICE, CleanupAction.REMOVE_SERVICE)
+    for step in (disable, remove):
+        assert (step.expected, step.key) == ("C:\\x.exe -m security", r"ControlSet001\Services\mssecsvc2.0")
+        assert (step.hive, step.why, step.by_hand) == (r"Windows\System32\config\SYSTEM", ("F1",), None)
+
+
+@pytest.mark.parametrize(
+    ("found", "doubt"),
+    [
+        (service(image=""), ByHand.UNCHECKED),
+        (service("a\nb"), ByHand.NAME),
+        (service("a\\b"), ByHand.NAME),
+        (service(image="x\ud800"), ByHand.NAME),
+        (finding(FindingKind.NAME, "Windows/mssecsvc.exe", digests=Digests()), ByHand.UNCHECKED),
+        (finding(FindingKind.NAME, "a\\b/mssecsvc.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "Windows /mssecsvc.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "a\x1b[1m/mssecsvc.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "../mssecsvc.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "a\ud800/mssecsvc.exe"), ByHand.NAME),
+        (setting("installer-run-value", value="a\u202eb"), ByHand.NAME),
+        (replace(service(), where=Where(volume="v1", path="WINNT/System32/config/SYSTEM")), ByHand.OTHER_WINDOWS),
+    ],
+)
+def test_what_a_script_could_mistake_is_left_to_a_person(found: Finding, doubt: ByHand) -> None:
+    assert {step.by_hand for step in steps_of(found) if step.why} == {doubt}
+
+
+@pytest.mark.parametrize("name", ["报告/mssecsvc.exe", "O\u2019Brien/mssecsvc.exe", "a'b $(c) `d/mssecsvc.exe"])
+def test_unusual_but_plain_names_are_named(name: str) -> None:
+    [move] = [step for step in steps_of(finding(FindingKind.NAME, name)) if step.action is CleanupAction.MOVE_FILE]
+    assert (move.target, move.by_hand) == (name.replace("/", "\\"), None)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        replace(service(), severity=Severity.LOW),
+        replace(service(), family="other"),
+        setting("pending-program-deletions", SYSTEM),
+        setting("pending-user-file-deletions", SYSTEM),
+        finding(FindingKind.NAME, "a/tasksche.exe", Severity.LOW),
+        finding(FindingKind.NAME, "a/r.wnry", Severity.MEDIUM),
+        finding(FindingKind.YARA, "Users/a/Documents/notes.txt"),
+        finding(FindingKind.DIGEST, "a/x.exe", family="user"),
+        finding(FindingKind.DIGEST, "a/x.exe", facts={"disagrees": "size"}),
+        finding(FindingKind.DIGEST, "a/x.exe", facts={"known_good": "yes"}),
+        finding(FindingKind.WORK_DIRECTORY, "ProgramData/xjzilhxs261"),
+        finding(FindingKind.NAME, "a.txt", where=Where(volume="v1", path="a.txt", stream="mssecsvc.exe")),
+    ],
+)
+def test_what_is_doubtful_is_only_looked_at(found: Finding) -> None:
+    [step] = steps_of(found)
+    assert (step.action, step.why, step.by_hand) == (CleanupAction.LOOK_AT, ("F1",), ByHand.UNCERTAIN)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        finding(FindingKind.NAME, "Windows/mssecsvc.exe", deleted=True),
+        service(view="older-copy"),
+        finding(FindingKind.YARA, "pagefile.sys", Severity.LOW, facts={"weakened": "pieces"}),
+        finding(FindingKind.EXECUTION, "Windows/Prefetch/TASKSCHE.EXE-1.pf"),
+        finding(FindingKind.ENCRYPTED_FILE, "Users/a/b.doc.WNCRY"),
+        finding(FindingKind.NAME, "Users/a/b.doc.WNCRY", Severity.LOW),
+        finding(FindingKind.NAME, "Windows/Temp/hibsys.WNCRYT"),
+        finding(FindingKind.NAME, "ProgramData/x/f.wnry"),
+    ],
+)
+def test_what_is_gone_or_needed_or_a_mere_trace_is_no_step(found: Finding) -> None:
+    assert steps_of(found) == []
+
+
+def test_two_signs_of_medium_weight_agree() -> None:
+    weak = [finding(kind, "a/r.wnry", Severity.MEDIUM) for kind in (FindingKind.NAME, FindingKind.YARA)]
+    assert told(steps_of(*weak)[:1]) == [(CleanupAction.MOVE_FILE, "a\\r.wnry")]
+
+
+def test_each_hard_link_goes() -> None:
+    place = Where(volume="v1", path="Windows/qeriuwjhrf", other_paths=("Windows/x",))
+    moved = told(steps_of(finding(FindingKind.DIGEST, "", where=place)))[:2]
+    assert moved == [(CleanupAction.MOVE_FILE, "Windows\\qeriuwjhrf"), (CleanupAction.MOVE_FILE, "Windows\\x")]
+
+
+def test_a_program_is_ended_once_however_many_copies_lie_about() -> None:
+    notes = [finding(FindingKind.RANSOM_NOTE, f"Users/{one}/@WanaDecryptor@.exe") for one in "abc"]
+    ended = [step for step in steps_of(*notes) if step.action is CleanupAction.STOP_PROGRAM]
+    assert [(step.target, step.expected) for step in ended] == [("@WanaDecryptor@.exe", SHA256)]
+
+
+def test_only_users_files_are_taken_off_the_list_of_deletions() -> None:
+    listed = {USERS_DELETIONS: json.dumps(["C:\\Users\\李雷\\a.doc.WNCRY", "C:\\b\n.doc"]), "value": "Pending"}
+    first, second, _close = steps_of(setting("pending-deletions", SYSTEM, **listed))
+    assert (first.action, first.target) == (CleanupAction.REMOVE_PENDING_DELETION, "Pending")
+    assert {first.expected: first.by_hand, second.expected: second.by_hand} == {
+        "C:\\Users\\李雷\\a.doc.WNCRY": None,
+        "C:\\b\n.doc": ByHand.NAME,
+    }
+
+
+@needs_tool(HIVE_TOOL)
+def test_of_a_list_in_a_hive_installers_and_the_malware_keep_their_entries(tmp_path: Path) -> None:
+    document, moved = r"C:\Users\a\Documents\report.docx", r"C:\Windows\Temp\3.WNCRYT"
+    others = [r"\??\C:\new.dll", r"!\??\C:\old.dll", r"\??\C:\Windows\tasksche.exe", ""]
+    others += [r"\??\C:\Users\a\Desktop\@WanaDecryptor@.exe", ""]
+    renames = [rf"\??\{document}", "", *others, rf"\??\{moved}", ""]
+    system_hive(tmp_path / "hive", computer_name="A", services=(), control_sets=1, pending_renames=renames)
+    hive = open_hive((tmp_path / "hive").read_bytes(), where=Where(volume="v1", path=SYSTEM))
+    steps = steps_of(*examine_hive(hive, HiveKind.SYSTEM).findings)
+    taken_off = [step for step in steps if step.action is CleanupAction.REMOVE_PENDING_DELETION]
+    assert {step.expected for step in taken_off} == {document, moved}
+    assert {step.key for step in taken_off} == {r"ControlSet001\Control\Session Manager"}
+
+
+def test_what_the_encryptor_switched_off_is_switched_on_only_where_it_had_finished() -> None:
+    by_stage = {stage: [step.action for step in steps_of(service(), stage=stage)] for stage in (None, *Stage)}
+    assert [stage for stage, actions in by_stage.items() if CleanupAction.RESTORE_RECOVERY in actions] == [
+        Stage.FINISHED
+    ]
+    assert all(CleanupAction.CLOSE_HOLE in actions for actions in by_stage.values())
+
+
+def test_letters_are_those_that_the_windows_gave_to_the_partition() -> None:
+    letters = {"C:": "mbr:12345678:512", "D:": PARTITION.unique_id}
+    windows = volume(windows=WindowsInfo(computer_name="A", folder="Windows", drive_letters=letters))
+    found = [finding(FindingKind.NAME, "Windows/mssecsvc.exe"), service()]
+    [section] = plan_cleanup(found, [windows], None).sections
+    assert (section.letter, section.serial, section.computer_name) == ("D:", "89AB-CDEF", "A")
+    [section] = plan_cleanup(found, [WINDOWS], None).sections
+    assert section.letter == ""
+
+
+def test_each_windows_has_a_section_of_its_own() -> None:
+    second = volume("v2", WindowsInfo(computer_name="SECOND", folder="WINNT"), serial="00000000FEEDF00D")
+    place = Where(volume="v2", path="WINNT/System32/config/SYSTEM")
+    plan = plan_cleanup(
+        [service(), replace(service(), where=place)], [volume("v0"), WINDOWS, second], Stage.PROPAGATING
+    )
+    told = [(one.volume, one.computer_name, one.windows_folder, one.serial) for one in plan.sections]
+    assert told == [("v1", "WIN7-PC", "Windows", "89AB-CDEF"), ("v2", "SECOND", "WINNT", "FEED-F00D")]
+    assert {step.by_hand for section in plan.sections for step in section.steps} == {None}
+
+
+NAMES = st.sampled_from(
+    [
+        "report.docx", "a.doc.WNCRY", "1.WNCRYT", "hibsys.WNCRYT", "big.iso.wncyr", "00000000.pky", "00000000.EKY",
+        "00000000.dky", "00000000.res", "hiberfil.sys", "notes.txt", "photo.jpg", "old.wcry", "c.wnry", "f.wnry",
+    ]
+)  # fmt: skip
+PLACES = st.sampled_from(["", "Users/a/Documents/", "ProgramData/xjzilhxs261/", "Windows/", "$RECYCLE/"])
+FINDINGS = st.builds(
+    finding,
+    kind=st.sampled_from(FindingKind),
+    path=st.builds(str.__add__, PLACES, NAMES),
+    severity=st.sampled_from(Severity),
+)
+
+
+@given(st.lists(FINDINGS, max_size=12))
+def test_nothing_that_is_needed_is_ever_removed(findings: list[Finding]) -> None:
+    needed = ("wncry", "wncryt", "wncyr", "wcry", "pky", "eky", "dky", "res", "sys")
+    for step in steps_of(*findings):
+        if step.action in REMOVING:
+            name = step.target.rpartition("\\")[2].lower()
+            assert name.rpartition(".")[2] not in needed
+            assert name not in ("c.wnry", "f.wnry")
+
+
+@given(st.lists(FINDINGS.filter(lambda one: one.kind is not FindingKind.DIGEST), max_size=12))
+def test_no_document_is_removed_for_what_it_contains(findings: list[Finding]) -> None:
+    """A rule on content never removes a document; what else could is its digest, or a name that is the malware's."""
+    named = {one.where.path for one in findings if one.kind in (FindingKind.NAME, FindingKind.RANSOM_NOTE)}
+    for step in steps_of(*findings):
+        if step.action is CleanupAction.MOVE_FILE:
+            assert step.target.replace("\\", "/") in named
+
+
+def _paths(plan: CleanupPlan, *actions: CleanupAction) -> set[str]:
+    return {step.target.replace("\\", "/") for section in plan.sections for step in section.of(*actions)}
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_lab_disk_of_each_stage(lab_disk: LabDisk, stage: Stage) -> None:
+    disk = lab_disk(stage)
+    plan = case_of(disk).report.cleanup
+    stand_ins = {one.path for one in disk.of_kind(Kind.STAND_IN)} - {f"ProgramData/{disk.spec.work_directory}/c.wnry"}
+    notes = {one.path for one in disk.of_kind(Kind.NOTE)}
+    assert _paths(plan, CleanupAction.MOVE_FILE) == stand_ins | notes
+    assert plan.removes is (stage is not Stage.NONE)
+    kept = {one.path for one in disk.of_kind(Kind.KEY_FILE)}
+    assert _paths(plan, CleanupAction.KEEP_FILE) == {path for path in kept if not path.endswith("f.wnry")}
+    services = _paths(plan, CleanupAction.DISABLE_SERVICE)
+    worm, starter = {"mssecsvc2.0"}, {disk.spec.work_directory}
+    assert services == (set() if stage < 2 else worm if stage < 3 else worm | starter)
+    assert services == _paths(plan, CleanupAction.REMOVE_SERVICE)
+    assert {step.by_hand for section in plan.sections for step in section.of(*REMOVING)} <= {None}
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_each_file_that_goes_has_the_digest_that_the_disk_has(lab_disk: LabDisk, stage: Stage) -> None:
+    disk = lab_disk(stage)
+    true = {one.path: one.sha256 for one in disk.streams if not one.deleted and one.stream == ""}
+    for section in case_of(disk).report.cleanup.sections:
+        assert section.serial == "CAFE-F00D"
+        for step in section.of(CleanupAction.MOVE_FILE, CleanupAction.KEEP_FILE):
+            assert step.expected == true[step.target.replace("\\", "/")]

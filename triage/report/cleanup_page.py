@@ -1,0 +1,147 @@
+"""`cleanup.html`: the clean-up plan for people, to be printed and ticked off. It needs nothing else to be shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+from msgspec import Struct
+
+from triage.model.cleanup import ByHand, CleanupAction, CleanupSection, CleanupStep
+from triage.model.text import N_, _
+from triage.report.html import CLEANUP_TEMPLATE, page
+from triage.report.interface import CaseContents, Renderer
+from triage.report.view import ROWS_SHOWN
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9 ._\\()-]+")
+"""What a command line takes as it stands, between quotation marks."""
+
+TITLES: Mapping[CleanupAction, str] = {
+    CleanupAction.DISABLE_SERVICE: N_("Before the next start: disable these services"),
+    CleanupAction.REMOVE_PENDING_DELETION: N_("Before the next start: take these files off the list of deletions"),
+    CleanupAction.KEEP_FILE: N_("Keep these files: copy them to another disk, leave them where they are"),
+    CleanupAction.STOP_PROGRAM: N_("End these programs"),
+    CleanupAction.REMOVE_SERVICE: N_("Remove these services"),
+    CleanupAction.REMOVE_VALUE: N_("Remove these registry values"),
+    CleanupAction.CLEAR_WALLPAPER: N_("Take the wallpaper off the desktop"),
+    CleanupAction.MOVE_FILE: N_("Move these files away"),
+    CleanupAction.RESTORE_RECOVERY: N_("Let Windows repair its start again"),
+    CleanupAction.CLOSE_HOLE: N_("Close the hole through which it came, before the network"),
+    CleanupAction.LOOK_AT: N_("Look at these: they may be something else"),
+}
+REASONS: Mapping[CleanupAction, str] = {
+    CleanupAction.DISABLE_SERVICE: N_(
+        "Windows starts them before anyone logs on. With the disk in another Windows, cleanup.ps1 -Offline does it; "
+        "else the commands below, in the command prompt of a Windows setup medium, where the drive may have another "
+        "letter. Windows XP: disable NAME in the Recovery Console."
+    ),
+    CleanupAction.REMOVE_PENDING_DELETION: N_(
+        "Deleting them is the first thing Windows does at its start, so this helps only before it. Rescue the files "
+        "first. cleanup.ps1 -Offline takes exactly these entries off the list. Do not edit the list in regedit: it "
+        "drops the empty lines, and then the rest of the list means something else."
+    ),
+    CleanupAction.KEEP_FILE: N_(
+        "Without them nothing can ever be decrypted. Keep hiberfil.sys and all files ending in .WNCRY, .WNCRYT and "
+        ".WNCYR, too. No step of this plan touches them."
+    ),
+    CleanupAction.STOP_PROGRAM: N_(
+        "They start each other again: end each with its process tree, quickly one after the other. If one comes back, "
+        "a service or a registry value was missed."
+    ),
+    CleanupAction.REMOVE_SERVICE: N_("Only where the service still starts what stands here: sc delete NAME."),
+    CleanupAction.REMOVE_VALUE: N_("Only where the value still says what stands here."),
+    CleanupAction.CLEAR_WALLPAPER: N_("As that user, in the settings of the desktop."),
+    CleanupAction.MOVE_FILE: N_(
+        "Into a new folder on the same drive, so that nothing is written over deleted documents. They are hidden: have "
+        "Explorer show hidden and protected files. Only where the SHA-256 is still the same."
+    ),
+    CleanupAction.RESTORE_RECOVERY: N_(
+        "The encryptor switches it off when it has finished. Shadow copies that it deleted do not come back."
+    ),
+    CleanupAction.CLOSE_HOLE: N_(
+        "Install the update MS17-010 for this Windows, from a medium. Until then: SMBv1 server off, port 445 blocked. "
+        "cleanup.ps1 -Harden does the last two. Windows XP: netsh firewall set opmode enable."
+    ),
+    CleanupAction.LOOK_AT: N_("Nothing here is removed by the script. Remove it only when you know what it is."),
+}
+BY_HAND: Mapping[ByHand, str] = {
+    ByHand.UNCERTAIN: N_("uncertain"),
+    ByHand.NAME: N_("by hand: unusual name"),
+    ByHand.UNCHECKED: N_("by hand: check it first"),
+    ByHand.OTHER_WINDOWS: N_("by hand: of another Windows"),
+}
+_HIVE = r"HKLM\triage-offline"
+_RECOVERY = (
+    "bcdedit /set {default} recoveryenabled yes",
+    "bcdedit /set {default} bootstatuspolicy displayallfailures",
+)
+_HOLE = (
+    r'reg add "HKLM\SYSTEM\CurrentControlSet\Services\LanmanServer\Parameters" /v SMB1 /t REG_DWORD /d 0 /f',
+    'netsh advfirewall firewall add rule name="triage-445" dir=in protocol=tcp localport=445 action=block',
+)
+
+
+class StepGroup(Struct, frozen=True, kw_only=True):
+    """The steps of one action: those `shown`, how many `more`, and commands that do the same by hand."""
+
+    action: CleanupAction
+    title: str
+    reason: str
+    shown: tuple[CleanupStep, ...]
+    more: int
+    commands: tuple[str, ...]
+
+
+def write_page(case: CaseContents, out: TextIO) -> None:
+    """Write the page in the chosen language."""
+    report = case.report
+    windows = {volume.id: volume.windows for volume in report.volumes}
+    pieces = page(CLEANUP_TEMPLATE).generate(
+        case=report.case,
+        sections=[(section, windows.get(section.volume), groups(section)) for section in report.cleanup.sections],
+        removes=report.cleanup.removes,
+        material_gaps=sum(gap.material for gap in report.gaps),
+        by_hand=BY_HAND,
+    )
+    out.writelines(pieces)
+
+
+def groups(section: CleanupSection) -> tuple[StepGroup, ...]:
+    """Return a section's steps by action, in order."""
+    return tuple(_groups(section))
+
+
+def _groups(section: CleanupSection) -> Iterator[StepGroup]:
+    for action in CleanupAction:
+        steps = section.of(action)
+        if steps:
+            yield StepGroup(
+                action=action,
+                title=_(TITLES[action]),
+                reason=_(REASONS[action]),
+                shown=steps[:ROWS_SHOWN],
+                more=max(len(steps) - ROWS_SHOWN, 0),
+                commands=tuple(_commands(section, action, steps)),
+            )
+
+
+def _commands(section: CleanupSection, action: CleanupAction, steps: tuple[CleanupStep, ...]) -> Iterator[str]:
+    """Yield what does the steps by hand; keys that a command line would not take as they stand are left out."""
+    if action is CleanupAction.RESTORE_RECOVERY:
+        yield from _RECOVERY
+    elif action is CleanupAction.CLOSE_HOLE:
+        yield from _HOLE
+    elif action is CleanupAction.DISABLE_SERVICE:
+        plain = [step for step in steps if _PLAIN_KEY.fullmatch(step.key)]
+        hives = dict.fromkeys(step.hive for step in plain if _PLAIN_KEY.fullmatch(step.hive))
+        for hive in hives:
+            yield f'reg load {_HIVE} "{section.letter or "C:"}\\{hive}"'
+            for step in plain:
+                if step.hive == hive:
+                    yield f'reg query "{_HIVE}\\{step.key}" /v ImagePath'
+                    yield f'reg add "{_HIVE}\\{step.key}" /v Start /t REG_DWORD /d 4 /f'
+            yield f"reg unload {_HIVE}"
+
+
+CLEANUP = Renderer(file_name="cleanup.html", write=write_page)

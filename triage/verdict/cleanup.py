@@ -1,0 +1,234 @@
+"""Findings → what would have to go from that Windows, item by item: a pure function, like the verdict.
+
+Caution decides: a step that removes names one thing that was found and what has to be there still. What decryption or
+recovery may need is never removed. One doubtful sign, or a low one, only asks a person to look.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from triage.model.cleanup import ByHand, CleanupAction, CleanupPlan, CleanupSection, CleanupStep
+from triage.model.escape import safe_name
+from triage.model.finding import USERS_DELETIONS, Finding, FindingKind, Severity
+from triage.model.verdict import Stage
+from triage.model.volume import VolumeInfo, WindowsInfo
+from triage.verdict.stage import FAMILY
+
+_NEEDED = re.compile(r"(?:.*/)?(?:0{8}\.(?:pky|eky|dky|res)|[cf]\.wnry|hiberfil\.sys|.*\.(?:wncryt?|wncyr|wcry))", re.I)
+"""What keys, recovery or a later proof hang on: key files, the list and the configuration of this infection,
+encrypted files and moved originals."""
+
+_OF_FILES = (
+    FindingKind.DIGEST,
+    FindingKind.NAME,
+    FindingKind.YARA,
+    FindingKind.RANSOM_NOTE,
+    FindingKind.KEY_FILE,
+    FindingKind.WORK_DIRECTORY,
+)
+_OF_NAMES_OR_DIGESTS = (FindingKind.DIGEST, FindingKind.NAME, FindingKind.RANSOM_NOTE)
+_OLDER_COPY = "older-copy"
+_VALUE_STEPS: Mapping[str, CleanupAction] = {
+    "work-directory-value": CleanupAction.REMOVE_VALUE,
+    "computed-name-run-value": CleanupAction.REMOVE_VALUE,
+    "installer-run-value": CleanupAction.REMOVE_VALUE,
+    "installer-image-run-value": CleanupAction.REMOVE_VALUE,
+    "ransom-wallpaper": CleanupAction.CLEAR_WALLPAPER,
+}
+_PENDING = "pending-deletions"
+_CONFIG = re.compile(r"(.*)\\System32\\config\\", re.I)
+_ORDER = tuple(CleanupAction)
+
+
+def plan_cleanup(findings: Iterable[Finding], volumes: Iterable[VolumeInfo], stage: Stage | None) -> CleanupPlan:
+    """Return the plan: the steps of each volume in the order of `CleanupAction`, numbered through all volumes."""
+    by_volume: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if not finding.deleted and finding.where.volume is not None:
+            by_volume.setdefault(finding.where.volume, []).append(finding)
+    number = 0
+    sections: list[CleanupSection] = []
+    in_order = sorted(volumes, key=lambda one: one.windows is None)
+    for volume in in_order:
+        steps = _steps(by_volume.get(volume.id, ()), volume.windows, stage)
+        if steps:
+            numbered = tuple(replace(step, number=at) for at, step in enumerate(steps, start=number + 1))
+            number += len(numbered)
+            sections.append(_section(volume, in_order, numbered))
+    return CleanupPlan(sections=tuple(sections))
+
+
+def _section(volume: VolumeInfo, volumes: Iterable[VolumeInfo], steps: tuple[CleanupStep, ...]) -> CleanupSection:
+    partition = "" if volume.partition is None else volume.partition.unique_id
+    named = [one.windows.drive_letters for one in (volume, *volumes) if one.windows is not None]
+    letters = (letter for letters in named for letter, told in letters.items() if told == partition != "")
+    serial = (volume.serial or "")[-8:]
+    return CleanupSection(
+        volume=volume.id,
+        serial=f"{serial[:4]}-{serial[4:]}" if serial else "",
+        letter=next(letters, ""),
+        computer_name=None if volume.windows is None else volume.windows.computer_name,
+        windows_folder=None if volume.windows is None else volume.windows.folder,
+        steps=steps,
+    )
+
+
+def _steps(findings: Sequence[Finding], windows: WindowsInfo | None, stage: Stage | None) -> list[CleanupStep]:
+    """Return a volume's steps in order."""
+    folder = "" if windows is None else windows.folder or ""
+    steps = [*(_of_this_windows(step, folder) for step in _registry_steps(findings)), *_file_steps(findings)]
+    steps += _programs(steps)
+    if windows is not None and any(step.action is not CleanupAction.LOOK_AT for step in steps):
+        steps += [_step(CleanupAction.RESTORE_RECOVERY)] if stage is Stage.FINISHED else []
+        steps.append(_step(CleanupAction.CLOSE_HOLE))
+    return sorted(steps, key=lambda step: (_ORDER.index(step.action), step.hive, step.key, step.target))
+
+
+def _of_this_windows(step: CleanupStep, folder: str) -> CleanupStep:
+    """Leave a step to a person where it is about a computer's hive, and not that of the Windows described."""
+    place = _CONFIG.search(step.hive)
+    if place is None or place[1].lower() == folder.lower():
+        return step
+    return replace(step, by_hand=ByHand.OTHER_WINDOWS)
+
+
+def _registry_steps(findings: Iterable[Finding]) -> Iterator[CleanupStep]:
+    for finding in findings:
+        if finding.facts.get("view") == _OLDER_COPY or finding.kind not in (FindingKind.SERVICE, FindingKind.REGISTRY):
+            continue
+        if finding.severity is Severity.LOW or finding.family != FAMILY:
+            yield _look_at(finding)
+        elif finding.kind is FindingKind.SERVICE:
+            yield from _service(finding)
+        elif finding.indicator == _PENDING:
+            yield from _pending(finding)
+        elif finding.indicator in _VALUE_STEPS:
+            yield _value(finding)
+        else:
+            yield _look_at(finding)
+
+
+def _service(finding: Finding) -> Iterator[CleanupStep]:
+    name, image = finding.facts.get("service", ""), finding.facts.get("image_path", "")
+    doubt = ByHand.NAME if "\\" in name else _doubt(name, image) or (ByHand.UNCHECKED if image == "" else None)
+    for action in (CleanupAction.DISABLE_SERVICE, CleanupAction.REMOVE_SERVICE):
+        yield _of_registry(action, finding, target=name, expected=image, by_hand=doubt)
+
+
+def _value(finding: Finding) -> CleanupStep:
+    name, data = finding.facts.get("value", ""), finding.facts.get("data", "")
+    action = _VALUE_STEPS[finding.indicator]
+    return _of_registry(action, finding, target=name, expected=data, by_hand=_doubt(name, data))
+
+
+def _pending(finding: Finding) -> Iterator[CleanupStep]:
+    """Yield a step for each user's file that the next start would delete; the list's other entries stay."""
+    for path in json.loads(finding.facts.get(USERS_DELETIONS, "[]")):
+        value = finding.facts.get("value", "")
+        action = CleanupAction.REMOVE_PENDING_DELETION
+        yield _of_registry(action, finding, target=value, expected=path, by_hand=_doubt(path))
+
+
+def _of_registry(
+    action: CleanupAction, finding: Finding, *, target: str, expected: str, by_hand: ByHand | None
+) -> CleanupStep:
+    return replace(
+        _step(action, finding),
+        target=target,
+        hive=_windows_path(finding.where.path or ""),
+        key=finding.facts.get("key", ""),
+        expected=expected,
+        by_hand=by_hand,
+    )
+
+
+def _file_steps(findings: Iterable[Finding]) -> Iterator[CleanupStep]:
+    """Yield what becomes of each file with a finding; a stream beside a file's content is for a person."""
+    by_file: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.kind in _OF_FILES and finding.where.path is not None and "weakened" not in finding.facts:
+            by_file.setdefault((finding.where.path, finding.where.stream or ""), []).append(finding)
+    for (path, stream), met in by_file.items():
+        if stream == "":
+            yield from _file(path, met)
+        elif any(_weighs(finding) for finding in met):
+            yield replace(_look_at(met[0]), target=f"{_windows_path(path)}:{stream}")
+
+
+def _file(path: str, met: Sequence[Finding]) -> Iterator[CleanupStep]:
+    sha256 = next((finding.digests.sha256 for finding in met if finding.digests.sha256 is not None), "")
+    if _NEEDED.fullmatch(path) is not None:
+        if any(finding.kind is FindingKind.KEY_FILE for finding in met):
+            yield _of_file(CleanupAction.KEEP_FILE, path, sha256, met)
+    elif _is_certain(met):
+        for name in dict.fromkeys((path, *(other for finding in met for other in finding.where.other_paths))):
+            yield _of_file(CleanupAction.MOVE_FILE, name, sha256, met)
+    else:
+        yield replace(_look_at(met[0]), why=tuple(finding.id for finding in met))
+
+
+def _is_certain(met: Sequence[Finding]) -> bool:
+    """Say whether a file is the malware's beyond doubt.
+
+    Its digest or its name and place say so, or two different signs of medium weight agree. A YARA rule alone never
+    does: an analyst's note, a removal tool or an antivirus may hold the same strings.
+    """
+    telling = [finding for finding in met if _weighs(finding)]
+    if any(finding.facts.keys() & {"known_good", "disagrees"} for finding in met):
+        return False
+    if any(finding.kind is FindingKind.WORK_DIRECTORY for finding in met):
+        return False
+    strong = [one for one in telling if one.severity is Severity.HIGH and one.kind in _OF_NAMES_OR_DIGESTS]
+    agreeing = {one.kind for one in telling}
+    return bool(strong) or (len(agreeing) > 1 and not agreeing.isdisjoint(_OF_NAMES_OR_DIGESTS))
+
+
+def _weighs(finding: Finding) -> bool:
+    return finding.family == FAMILY and finding.severity is not Severity.LOW
+
+
+def _of_file(action: CleanupAction, path: str, sha256: str, met: Sequence[Finding]) -> CleanupStep:
+    named = all(safe_name(part) == part for part in path.split("/"))
+    doubt = ByHand.NAME if not named else ByHand.UNCHECKED if sha256 == "" else None
+    return CleanupStep(
+        number=0,
+        action=action,
+        target=_windows_path(path),
+        expected=sha256,
+        why=tuple(finding.id for finding in met),
+        by_hand=doubt,
+    )
+
+
+def _programs(steps: Iterable[CleanupStep]) -> list[CleanupStep]:
+    """Return a step for each program that may run: once for one content, however many copies lie about."""
+    moved = (step for step in steps if step.action is CleanupAction.MOVE_FILE and step.by_hand is None)
+    programs = {step.expected: step for step in moved if step.target.lower().endswith(".exe")}
+    return [
+        replace(step, action=CleanupAction.STOP_PROGRAM, target=step.target.rpartition("\\")[2])
+        for step in programs.values()
+    ]
+
+
+def _doubt(*texts: str) -> ByHand | None:
+    """Say whether a person has to take over: what cannot be printed cannot be reviewed in a script either."""
+    return None if all(text.isprintable() for text in texts) else ByHand.NAME
+
+
+def _look_at(finding: Finding) -> CleanupStep:
+    place = [finding.where.path or "", finding.facts.get("key", ""), finding.facts.get("value", "")]
+    target = " ".join(_windows_path(part) for part in place if part)
+    return replace(_step(CleanupAction.LOOK_AT, finding), target=target, by_hand=ByHand.UNCERTAIN)
+
+
+def _step(action: CleanupAction, *why: Finding) -> CleanupStep:
+    return CleanupStep(number=0, action=action, why=tuple(finding.id for finding in why))
+
+
+def _windows_path(path: str) -> str:
+    return path.replace("/", "\\")
