@@ -55,12 +55,13 @@ class NameExaminer:
         `path` is `/`-separated from the volume's root, without a leading slash.
         """
         name = path.rpartition("/")[2]
-        candidates = self._rules.candidates(name.lower())
+        is_known = len(self._rules.candidates(name.lower())) > 0
         shaped = is_directory and (name in self._computed or name[-3:].isdigit())
-        if not candidates and not shaped:
+        if not is_known and not shaped:
             return ()
         parent = path[: max(len(path) - len(name) - 1, 0)]
-        told = self._by_rule(name, parent, candidates, is_directory=is_directory)
+        rule = self._rules.first(name, parent, directory=is_directory) if is_known else None
+        told = None if rule is None else _Told(rule.id, rule.kind, rule.severity, _rule_facts(rule, name))
         if told is None and shaped:
             told = self._work_directory(name, parent)
         if told is None:
@@ -78,18 +79,6 @@ class NameExaminer:
                 deleted=deleted,
             ),
         )
-
-    def _by_rule(self, name: str, parent: str, candidates: Sequence[NameRule], *, is_directory: bool) -> _Told | None:
-        """Return what the first rule that fits says."""
-        for rule in candidates:
-            if rule.directory is not is_directory:
-                continue
-            pattern = self._rules.patterns.get(rule.id)
-            if pattern is not None and pattern.fullmatch(name) is None:
-                continue
-            if rule.place is None or self._rules.places[rule.place].fullmatch(parent) is not None:
-                return _Told(rule.id, rule.kind, rule.severity, _rule_facts(rule, name))
-        return None
 
     def _work_directory(self, name: str, parent: str) -> _Told | None:
         """Return what a directory's name says: much where computed, little where only the shape fits."""

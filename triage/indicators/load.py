@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -72,7 +73,7 @@ def load_indicators(
     demonstration or a laboratory have no known digest. A run on evidence never passes one. Raises
     IndicatorError.
     """
-    names = load_names(NAMES_TOML)
+    names = builtin_names()
     extra = [load_family_csv(path, path.stem) for path in extra_sets]
     bad = [load_builtin(), *extra, *(load_ioc_file(path) for path in ioc)]
     good = [load_known_good(path) for path in known_good]
@@ -82,6 +83,12 @@ def load_indicators(
         known_good=KnownGood(row for one in good for row in one.rows),
         sets=(*(one.info for one in bad), names.info, *(one.info for one in good)),
     )
+
+
+@cache
+def builtin_names() -> NameRules:
+    """Return the name rules that come with the tool, read once."""
+    return load_names(NAMES_TOML)
 
 
 def load_builtin() -> DigestSet:

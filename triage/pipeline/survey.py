@@ -98,7 +98,7 @@ class Surveyor:
         windows = None
         if on_hives is not None:
             on_hives()
-            windows = RegistrySurvey(ntfs, table, paths, streams, self._notes).examine()
+            windows = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes).examine()
             examine_artefacts(ntfs, table, paths, streams, self._notes)
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
