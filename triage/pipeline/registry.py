@@ -107,6 +107,12 @@ class RegistrySurvey:
             hibernation_file=self._hibernation_file(),
         )
 
+    @property
+    def bias_minutes(self) -> int | None:
+        """What has to be added to this Windows' local time for UTC, once all is examined; None where no hive tells."""
+        biases = (told.system.time_zone_bias_minutes for _hive, told in self._examined if told.system is not None)
+        return next((bias for bias in biases if bias is not None), None)
+
     def _examine(self, hive: _HiveEntry) -> None:
         where = Where(volume=self._ntfs.id, path=hive.path, mft_entry=hive.entry)
         if hive.is_older and self._size(hive.entry) == 0:

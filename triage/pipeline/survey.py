@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from triage.examiners.clock import Clock
 from triage.examiners.names import NameExaminer
 from triage.examiners.places import times_of
 from triage.indicators.load import Indicators
@@ -20,6 +21,7 @@ from triage.model.volume import VolumeInfo
 from triage.pipeline.artefacts import examine_artefacts
 from triage.pipeline.discover import FoundVolume
 from triage.pipeline.registry import RegistrySurvey
+from triage.pipeline.text_logs import TextLogs
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.attribute_lists import check_lists
 from triage.walk.clusters import cross_links
@@ -98,8 +100,11 @@ class Surveyor:
         windows = None
         if on_hives is not None:
             on_hives()
-            windows = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes).examine()
+            registry = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes)
+            windows = registry.examine()
             examine_artefacts(ntfs, table, paths, streams, self._notes)
+            clock = Clock(registry.bias_minutes, windows.time_zone if windows else None)
+            TextLogs(ntfs, clock, self._indicators.network, self._notes).examine(table, paths, streams)
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
         told = self._names(ntfs, table, paths, names)
