@@ -7,7 +7,7 @@ from triage.examiners.clock import Clock
 from triage.examiners.places import where_is
 from triage.examiners.text_logs import TEXT_LOGS, TextLog
 from triage.indicators.network import NetworkIndicators
-from triage.model.gap import Gap, GapKind
+from triage.model.gap import Gap, GapKind, Where
 from triage.model.told import Notes
 from triage.pipeline.guard import Guard
 from triage.volumes.ntfs import NtfsVolume
@@ -59,17 +59,16 @@ class TextLogs:
             examiner.line(line)
         self._notes.take(examiner.end())
         for gap in reader.gaps(plan):
-            where = place(plan, gap.where.offset_bytes)
-            self._notes.gap(Gap(kind=GapKind.ARTEFACT, detail=gap.detail, where=where, bytes=gap.bytes))
-        unread_bytes = subject.size_bytes - _LARGEST_BYTES
-        if unread_bytes > 0:
+            self._note_gap(gap.detail, place(plan, gap.where.offset_bytes), gap.bytes)
+        if subject.size_bytes > _LARGEST_BYTES:
             detail = f"only the first {_LARGEST_BYTES} bytes of this text were examined"
-            self._notes.gap(
-                Gap(kind=GapKind.ARTEFACT, detail=detail, where=place(plan, _LARGEST_BYTES), bytes=unread_bytes)
-            )
+            self._note_gap(detail, place(plan, _LARGEST_BYTES), subject.size_bytes - _LARGEST_BYTES)
         if lines.cut > 0:
             detail = f"lines longer than {LONGEST_LINE} characters, examined in pieces: {lines.cut}"
-            self._notes.gap(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where_is(subject)))
+            self._note_gap(detail, where_is(subject), None)
+
+    def _note_gap(self, detail: str, where: Where, length_bytes: int | None) -> None:
+        self._notes.gap(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where, bytes=length_bytes))
 
 
 def _is(log: TextLog, path: str) -> bool:
