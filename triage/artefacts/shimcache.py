@@ -126,7 +126,6 @@ _VISTA_TABLE = _Table(8, struct.Struct("<HHIQII"), struct.Struct("<HH4xQQII"))
 _WINDOWS_7_TABLE = _Table(128, struct.Struct("<HHIQII8x"), struct.Struct("<HH4xQQII16x"))
 _TAG_OF_8, _LATER_TAG = b"00ts", b"10ts"
 _STATISTICS_BYTES = 128  # before the first entry in Windows 8
-_LARGEST_HEADER_BYTES = 256
 _TAGGED = struct.Struct("<4sII")
 _SHORT = struct.Struct("<H")
 _OF_8 = struct.Struct("<IIQI")
@@ -213,17 +212,20 @@ def _flagged(row: _Row) -> CachedProgram:
 
 def _rows(data: bytes, count: int, table: _Table) -> tuple[list[_Row], int]:
     """Return the entries of a table and how many of `count` there are not; of both widths the one that gives more."""
-    narrow, wide = (list(_rows_of(data, count, table.header_bytes, layout)) for layout in (table.narrow, table.wide))
+    narrow, wide = (list(_rows_of(data, count, table, is_wide=is_wide)) for is_wide in (False, True))
     rows = max(wide, narrow, key=len)
     return rows, count - len(rows)
 
 
-def _rows_of(data: bytes, count: int, header_bytes: int, layout: struct.Struct) -> Iterator[_Row]:
+def _rows_of(data: bytes, count: int, table: _Table, *, is_wide: bool) -> Iterator[_Row]:
+    """Yield the entries that are right in one of the widths: only in the wide one zeros follow a path's lengths."""
+    header_bytes, layout = table.header_bytes, table.wide if is_wide else table.narrow
     fitting = min(count, max(len(data) - header_bytes, 0) // layout.size)
     for number in range(fitting):
         offset = header_bytes + number * layout.size
         path_bytes, capacity, path_offset, file_modified, low, high = layout.unpack_from(data, offset)
         is_path = 0 < path_bytes <= capacity and path_bytes % 2 == 0
+        is_path &= (data[offset + 4 : offset + 8] == bytes(4)) is is_wide
         if is_path and header_bytes <= path_offset <= len(data) - path_bytes:
             path = decode_utf16(data[path_offset : path_offset + path_bytes])
             yield _Row(offset, path, file_modified, low, high)
@@ -231,17 +233,18 @@ def _rows_of(data: bytes, count: int, header_bytes: int, layout: struct.Struct) 
 
 def _parse_tagged(data: bytes) -> ShimCache:
     """Parse entries that begin with a tag; behind one that is damaged the next tag is looked for."""
-    first = [at for tag in (_TAG_OF_8, _LATER_TAG) if (at := data.find(tag, 0, _LARGEST_HEADER_BYTES)) >= 0]
-    if not first:
-        header_bytes = int.from_bytes(data[:4], "little")
-        if header_bytes != len(data) and len(data) != _STATISTICS_BYTES:
-            raise ParseError("neither a known signature nor an entry")
-        return ShimCache(form=CacheForm.WINDOWS_10, programs=())
-    at = min(first)
-    tag = data[at : at + 4]
-    form = _form(tag, at)
+    stated = int.from_bytes(data[:4], "little")
+    header_bytes = stated if 0 < stated < _STATISTICS_BYTES else _STATISTICS_BYTES
+    if len(data) == header_bytes:
+        form = CacheForm.WINDOWS_8 if header_bytes == _STATISTICS_BYTES else CacheForm.WINDOWS_10
+        return ShimCache(form=form, programs=())
+    tag = max(_TAG_OF_8, _LATER_TAG, key=data.count)
+    at = data.find(tag)
+    if at < 0:
+        raise ParseError("neither a known signature nor an entry")
+    form = _form(tag, header_bytes)
     programs: list[CachedProgram] = []
-    unreadable = 0
+    unreadable = int(at != header_bytes)
     while at >= 0:
         end = _end_of_entry(data, at, tag)
         program = None if end is None else _tagged_program(data, at, end, form)
@@ -254,10 +257,10 @@ def _parse_tagged(data: bytes) -> ShimCache:
     return ShimCache(form=form, programs=tuple(programs), unreadable=unreadable)
 
 
-def _form(tag: bytes, first_entry_at: int) -> CacheForm:
+def _form(tag: bytes, header_bytes: int) -> CacheForm:
     if tag == _TAG_OF_8:
         return CacheForm.WINDOWS_8
-    return CacheForm.WINDOWS_8_1 if first_entry_at == _STATISTICS_BYTES else CacheForm.WINDOWS_10
+    return CacheForm.WINDOWS_8_1 if header_bytes == _STATISTICS_BYTES else CacheForm.WINDOWS_10
 
 
 def _end_of_entry(data: bytes, at: int, tag: bytes) -> int | None:
