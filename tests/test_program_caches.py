@@ -31,6 +31,8 @@ from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import GapKind, Where
 from triage.model.verdict import Outcome
 
+pytestmark = needs_tool("mkntfs", "ntfs-3g", HIVE_TOOL)
+
 COMPUTED = work_directory_name("WIN7-PC")
 WORM_SHA1 = next(one.sha1 for one in load_builtin().indicators if one.sha1 and one.severity is Severity.HIGH)
 PLAIN_SHA1 = "0" * 39 + "1"
@@ -66,7 +68,6 @@ def one_finding(report: HiveReport) -> Finding:
     return finding
 
 
-@needs_tool(HIVE_TOOL)
 @pytest.mark.parametrize("form", WRITERS)
 @pytest.mark.parametrize(
     ("path", "indicator", "severity"),
@@ -91,7 +92,6 @@ def test_malware_in_its_place(tmp_path: Path, form: str, path: str, indicator: s
     assert finding.times.keys() <= {"file_modified", "cache_updated", "cache_written"}
 
 
-@needs_tool(HIVE_TOOL)
 @pytest.mark.parametrize(
     "path",
     [
@@ -108,14 +108,12 @@ def test_what_only_resembles_it_is_no_finding(tmp_path: Path, path: str) -> None
     assert (report.findings, report.gaps) == ((), ())
 
 
-@needs_tool(HIVE_TOOL)
 def test_the_same_entry_in_two_control_sets_is_told_once(tmp_path: Path) -> None:
     data = system_with(tmp_path, write_7([LabProgram(path=r"C:\Windows\mssecsvc.exe")]), control_sets=2)
     finding = one_finding(examine_hive_file(data, "SYSTEM"))
     assert (finding.facts["control_sets"], finding.facts["executed"]) == ("1, 2", "no")
 
 
-@needs_tool(HIVE_TOOL)
 def test_a_cache_of_xp_stands_under_another_key_and_dates_destroyers(tmp_path: Path) -> None:
     programs = [LabProgram(path=rf"\??\C:\WINDOWS\system32\{name}", updated=RUN) for name in sorted(DESTROYERS)]
     data = system_with(tmp_path, write_xp([*programs, NOTEPAD]), key="AppCompatibility")
@@ -128,7 +126,6 @@ def test_a_cache_of_xp_stands_under_another_key_and_dates_destroyers(tmp_path: P
     assert (case.report.findings, case.report.verdict.outcome) == ((), Outcome.NO_KNOWN_INDICATORS)
 
 
-@needs_tool(HIVE_TOOL)
 @pytest.mark.parametrize("cache", [b"\xff" * 400, write_7([NOTEPAD, NOTEPAD])[:-8]])
 def test_a_damaged_cache_is_a_gap_that_leaves_nothing_open(tmp_path: Path, cache: bytes) -> None:
     case = case_with(tmp_path, {f"{CONFIG}/SYSTEM": system_with(tmp_path, cache)})
@@ -141,7 +138,6 @@ def test_a_damaged_cache_is_a_gap_that_leaves_nothing_open(tmp_path: Path, cache
 # --- Amcache ---
 
 
-@needs_tool(HIVE_TOOL)
 @pytest.mark.parametrize("layout", ["File", "InventoryApplicationFile"])
 def test_amcache_knows_a_file_by_its_digest_whatever_it_is_called(tmp_path: Path, layout: str) -> None:
     file = LabAmcacheFile(path=r"c:\users\bob\invoice.exe", sha1=str(WORM_SHA1), layout=layout)
@@ -153,7 +149,6 @@ def test_amcache_knows_a_file_by_its_digest_whatever_it_is_called(tmp_path: Path
     assert finding.times.keys() == expected
 
 
-@needs_tool(HIVE_TOOL)
 def test_amcache_on_a_volume_is_held_against_the_names_of_this_computer(tmp_path: Path) -> None:
     files = [
         LabAmcacheFile(path=rf"d:\x\{COMPUTED}\u.exe", layout="InventoryApplicationFile"),
@@ -170,7 +165,6 @@ def test_amcache_on_a_volume_is_held_against_the_names_of_this_computer(tmp_path
     assert case.exit_code is ExitCode.INDICATORS_FOUND
 
 
-@needs_tool(HIVE_TOOL)
 def test_a_damaged_amcache_leaves_nothing_open(tmp_path: Path) -> None:
     system = system_with(tmp_path, write_7([NOTEPAD]))
     case = case_with(tmp_path, {f"{CONFIG}/SYSTEM": system, AMCACHE_PATH: b"no hive at all"})
