@@ -64,7 +64,7 @@ def test_every_form_gives_back_what_was_written(name: str) -> None:
 def test_another_parser_reads_the_same(name: str) -> None:
     """The witness reads 8.0 as it reads 8.1, and in XP it takes any two zero bytes for the end of a path."""
     data = WRITERS[name][1](PROGRAMS[1::-1])
-    theirs = list(get_shimcache_entries(data))
+    theirs = list(get_shimcache_entries(data))  # type: ignore[no-untyped-call]
     assert paths(parse_shimcache(data)) == [one["path"] for one in theirs]
 
 
@@ -151,7 +151,7 @@ def test_real_caches_are_those_that_regipy_reads(path: str) -> None:
     ours, (form, count) = caches[0].cache, REAL[path]
     assert ours is not None
     assert (ours.form, len(ours.programs), ours.unreadable) == (form, count, 0)
-    theirs = list(get_shimcache_entries(value.data))
+    theirs = list(get_shimcache_entries(value.data))  # type: ignore[no-untyped-call]
     # Of Windows 10 the witness leaves out what has no time.
     dated = [one for one in ours.programs if one.file_modified > 0 or form is not CacheForm.WINDOWS_10]
     assert [one.path or "None" for one in dated] == [one["path"] for one in theirs]

@@ -236,7 +236,8 @@ def test_a_comment_in_hosts_is_no_entry() -> None:
 
 
 def read_lines(data: bytes, sizes: Iterable[int]) -> list[str]:
-    reader, lines, at = LineReader(), [], 0
+    reader, at = LineReader(), 0
+    lines: list[str] = []
     for size in sizes:
         if at < len(data):
             lines += reader.feed(data[at : at + size])
