@@ -55,7 +55,8 @@ def test_the_lab_copies_times_as_the_encryptor_does(lab_disk: LabDisk, stage: St
             entry = volume.get_file_entry_by_path("\\" + file.path.replace("/", "\\"))
             assert entry.get_creation_time_as_integer() == file.filetime
             assert entry.get_entry_modification_time_as_integer() == file.changed
-            names = [one for one in entry.attributes if isinstance(one, pyfsntfs.file_name_attribute)]
+            of_names = [one for one in entry.attributes if one.attribute_type == 0x30]
+            names = [one for one in of_names if isinstance(one, pyfsntfs.file_name_attribute)]
             assert len(names) >= 1
             assert {one.get_creation_time_as_integer() for one in names} == {file.named}
     finally:
