@@ -9,11 +9,13 @@ from pathlib import Path
 import pyfsntfs
 import pytest
 
-from tests.cases import case_of, run_case
+from tests.cases import case_of, examine_here, run_case
 from tests.conftest import LabDisk
 from tests.lab import infection
 from tests.lab.change_journal import CLOSE, CREATE, DELETE, NEW_NAME, OLD_NAME, LabChange, add_journal, journal
 from tests.lab.disk import plan_files
+from tests.lab.hives import HIVE_TOOL, system_hive
+from tests.lab.mounts import mount_for_writing
 from tests.lab.plan import Kind, LabFile
 from tests.lab.volume import fill_volume, make_volume
 from tests.lab.wncry import encrypted, make_test_key
@@ -26,7 +28,7 @@ from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Where
 from triage.model.verdict import Stage
 
-_NEEDS = (needs_root(), needs_tool("mkntfs", "ntfs-3g"), needs_device("/dev/fuse"))
+_NEEDS = (needs_root(), needs_tool("mkntfs", "ntfs-3g", HIVE_TOOL), needs_device("/dev/fuse"))
 EARLY, LATE, LAST = (f"2017-05-12T07:3{minute}:00.0000000Z" for minute in (1, 2, 3))
 ORIGINAL = "2016-01-01T00:00:00.0000000Z"
 
@@ -136,6 +138,23 @@ def test_the_best_time_is_taken(times: dict[str, str], renamed: str | None, expe
 def test_the_malwares_own_container_was_not_encrypted_here() -> None:
     told = dated(finding(role="malware-component"), {"si_changed": LATE, "fn_created": EARLY})
     assert "encrypted" not in told.times
+
+
+@_needs_volume
+@pytest.mark.parametrize("deleted", [False, True])
+def test_the_computed_directory_is_found_wherever_it_lies_or_lay(tmp_path: Path, deleted: bool) -> None:
+    volume = tmp_path / "volume.img"
+    make_volume(volume, size_bytes=16 << 20, cluster_bytes=4096, offset_bytes=0, label="lab")
+    with mount_for_writing(volume) as folder:
+        config, directory = folder / "Windows" / "System32" / "config", folder / "data" / "xjzilhxs261"
+        config.mkdir(parents=True)
+        system_hive(config / "SYSTEM", computer_name="WIN7-PC", services=())
+        directory.mkdir(parents=True)
+        if deleted:
+            directory.rmdir()
+    [found] = examine_here(volume, tmp_path / "case").findings(FindingKind.WORK_DIRECTORY)
+    assert (found.indicator, found.severity) == ("work-directory-computed", Severity.HIGH)
+    assert (found.where.path, found.deleted) == ("data/xjzilhxs261", deleted)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from regipy.plugins.amcache.amcache import AmCachePlugin
 from regipy.registry import RegistryHive
 
 from tests.lab.amcaches import AMCACHE_PATH, RECENT_PATH, LabAmcacheFile, amcache_hive, recent_file_cache
+from tests.lab.hive_logs import dirty_hive, new_log, with_sequences
 from tests.lab.hives import HIVE_TOOL, PLAIN_SERVICES, system_hive
 from tests.lab.shimcaches import WRITERS, LabProgram, write_7, write_xp
 from tests.needs import data_path, needs_data, needs_tool
@@ -163,6 +164,17 @@ def test_amcache_on_a_volume_is_held_against_the_names_of_this_computer(tmp_path
     assert (finding.indicator, finding.where.path) == ("program-in-computed-work-directory", AMCACHE_PATH)
     assert [one.what for one in case.report.timeline.events if one.source is EventSource.AMCACHE] == ["vssadmin.exe"]
     assert case.exit_code is ExitCode.INDICATORS_FOUND
+
+
+def test_only_the_log_beside_amcache_shows_the_worm(tmp_path: Path) -> None:
+    states = []
+    for sha1 in (PLAIN_SHA1, str(WORM_SHA1)):
+        amcache_hive(tmp_path / "amcache", [LabAmcacheFile(path=r"c:\a.exe", sha1=sha1)])
+        states.append(with_sequences((tmp_path / "amcache").read_bytes(), 7, 7))
+    files = {AMCACHE_PATH: dirty_hive(states[0], 7), f"{AMCACHE_PATH}.LOG1": new_log(states, 7)}
+    case = case_with(tmp_path, {f"{CONFIG}/SYSTEM": system_with(tmp_path, write_7([NOTEPAD])), **files})
+    [finding] = case.findings(FindingKind.EXECUTION)
+    assert (finding.indicator, finding.facts["view"]) == (WORM_SHA1, "after-replay")
 
 
 def test_a_damaged_amcache_leaves_nothing_open(tmp_path: Path) -> None:

@@ -127,6 +127,12 @@ def test_a_count_that_lies_makes_no_entries() -> None:
     assert paths(cache)[:3] == [one.path for one in PROGRAMS]
 
 
+def test_a_narrow_entry_that_looks_like_a_wide_one_is_narrow() -> None:
+    """Its time stands where the offset of the path would be, and is one."""
+    [program] = parse_shimcache(write_vista([LabProgram(path="abc", file_modified=34)])).programs
+    assert (program.path, program.file_modified) == ("abc", 34)
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff" * 7, bytes(40), b"\xff" * 1000])
 def test_what_is_no_cache_is_refused(data: bytes) -> None:
     with pytest.raises(ParseError):
