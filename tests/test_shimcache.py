@@ -13,7 +13,8 @@ from regipy.plugins.system.external.ShimCacheParser import get_shimcache_entries
 from tests.lab.shimcaches import WRITERS, LabProgram, write_10, write_vista, write_xp
 from tests.needs import data_path, needs_data
 from triage.artefacts.hive import open_hive
-from triage.artefacts.shimcache import CacheForm, ShimCache, parse_shimcache, read_shimcaches
+from triage.artefacts.shimcache import parse_shimcache, read_shimcaches
+from triage.artefacts.shimcache_entry import CacheForm, ShimCache
 from triage.artefacts.system import read_system
 from triage.model.errors import ParseError
 from triage.model.filetime import filetime_to_iso

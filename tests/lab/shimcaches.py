@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from triage.artefacts.shimcache import CacheForm
+from triage.artefacts.shimcache_entry import CacheForm
 
 _ENTRY_FLAG_EXECUTED = 0x2
 

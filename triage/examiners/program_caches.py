@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from triage.artefacts.amcache import HASHED_BYTES, AmcacheFile, AmcacheLayout, read_amcache
 from triage.artefacts.hive import Hive
 from triage.artefacts.recent_file_cache import parse_recent_file_cache
-from triage.artefacts.shimcache import CachedProgram, StoredCache, read_shimcaches
+from triage.artefacts.shimcache import StoredCache, read_shimcaches
+from triage.artefacts.shimcache_entry import CachedProgram, CacheForm
 from triage.examiners.places import where_is
 from triage.examiners.programs import Known, SeenProgram, examine_programs
 from triage.indicators.digests import DigestTable
@@ -20,6 +21,8 @@ from triage.model.event import EventSource
 from triage.model.filetime import filetime_to_iso
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.told import Told
+
+_EXECUTED = {True: "yes", False: "no", None: "not-told"}
 
 
 def examine_shimcaches(hive: Hive, control_sets: Sequence[int], known: Known) -> Told:
@@ -45,7 +48,7 @@ def examine_recent_files(data: bytes, subject: Subject) -> Told:
             path=file.path,
             where=where_is(subject, file.offset_bytes),
             source=EventSource.RECENT_FILE_CACHE,
-            facts={"executed": "not-told"},
+            facts={"executed": _EXECUTED[None]},
         )
         for file in cache.files
     )
@@ -59,25 +62,24 @@ def examine_recent_files(data: bytes, subject: Subject) -> Told:
 
 def _cached_programs(caches: Sequence[StoredCache], where: Where) -> Iterator[SeenProgram]:
     """Yield each program once with the control sets that name it: Windows copies whole control sets."""
-    sets: dict[CachedProgram, list[int]] = {}
-    first: dict[CachedProgram, StoredCache] = {}
-    for stored in caches:
-        for program in () if stored.cache is None else stored.cache.programs:
-            first.setdefault(program, stored)
-            sets.setdefault(program, []).append(stored.control_set)
-    for program, stored in first.items():
-        yield _of_shimcache(program, stored, sets[program], where)
+    stored: dict[tuple[CacheForm, CachedProgram], list[StoredCache]] = {}
+    for one in caches:
+        if one.cache is not None:
+            for program in one.cache.programs:
+                stored.setdefault((one.cache.form, program), []).append(one)
+    for (form, program), in_caches in stored.items():
+        yield _of_shimcache(program, form, in_caches, where)
 
 
 def _of_shimcache(
-    program: CachedProgram, stored: StoredCache, control_sets: Sequence[int], where: Where
+    program: CachedProgram, form: CacheForm, in_caches: Sequence[StoredCache], where: Where
 ) -> SeenProgram:
-    executed = "not-told" if program.executed is None else "yes" if program.executed else "no"
+    stored = in_caches[0]
     facts = {
-        "executed": executed,
+        "executed": _EXECUTED[program.executed],
         "key": stored.key_path,
-        "control_sets": ", ".join(map(str, control_sets)),
-        "form": "" if stored.cache is None else stored.cache.form.value,
+        "control_sets": ", ".join(str(one.control_set) for one in in_caches),
+        "form": form.value,
         "offset_in_value_bytes": str(program.offset_bytes),
     }
     if program.file_bytes is not None:
@@ -108,7 +110,7 @@ def _gaps(stored: StoredCache, where: Where) -> Iterator[Gap]:
 def _of_amcache(file: AmcacheFile, where: Where) -> SeenProgram:
     """Only in the older layout is a key written when its program runs; in the other a scan does it later."""
     is_run = file.layout is AmcacheLayout.FILE
-    facts = {"executed": "not-told", "key": file.key_path, "layout": file.layout.value}
+    facts = {"executed": _EXECUTED[None], "key": file.key_path, "layout": file.layout.value}
     if file.size_bytes is not None:
         facts["file_size_bytes"] = str(file.size_bytes)
         if file.size_bytes > HASHED_BYTES:
