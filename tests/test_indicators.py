@@ -96,7 +96,7 @@ def test_every_shipped_digest_is_found_by_itself() -> None:
 
 
 def test_run_loads_the_shipped_sets_and_nothing_else() -> None:
-    assert [one.name for one in load_indicators().sets] == ["wannacry_files", "wannacry_names"]
+    assert [one.name for one in load_indicators().sets] == ["wannacry_files", "wannacry_names", "wannacry_network"]
 
 
 def test_separately_named_set_in_the_shipped_form(tmp_path: Path) -> None:
@@ -104,7 +104,8 @@ def test_separately_named_set_in_the_shipped_form(tmp_path: Path) -> None:
     header = FILES_CSV.read_text(encoding="utf-8").splitlines()[0]
     stand_ins.write_text(f"{header}\n{MD5},,,7,mssecsvc.exe,worm,stand-in,conf=high; made here\n", encoding="utf-8")
     indicators = load_indicators(extra_sets=[stand_ins])
-    assert [one.name for one in indicators.sets] == ["wannacry_files", "lab_stand_ins", "wannacry_names"]
+    names = [one.name for one in indicators.sets]
+    assert names == ["wannacry_files", "lab_stand_ins", "wannacry_names", "wannacry_network"]
     found = indicators.digests.match(Digests(md5=MD5), 7)
     assert [(one.set, one.family, one.severity, one.source) for one in found] == [
         ("lab_stand_ins", "wannacry", Severity.HIGH, "made here")

@@ -75,7 +75,8 @@ def test_name_in_its_place(path: str, rule: str, severity: str) -> None:
     assert (finding.indicator, finding.severity, finding.kind) == (rule, severity, ALL_RULES[rule].kind)
     assert (finding.set, finding.family) == ("wannacry_names", "wannacry")
     assert (finding.where.path, finding.where.volume, finding.where.mft_entry) == (path, "v1", 9)
-    assert finding.times == {"fn_created": "2017-05-12T04:27:55.0000001Z"}
+    assert finding.times["fn_created"] == "2017-05-12T04:27:55.0000001Z"
+    assert finding.times.keys() <= {"fn_created", "encryption_started"}
     assert finding.facts["description"] != ""
 
 
@@ -143,12 +144,14 @@ def test_batch_file_tells_when_encryption_began() -> None:
     finding = examine("abcdefgh123/176641494574290.bat")
     assert finding is not None
     assert finding.facts["encryption_started_utc"] == "2017-05-12T07:31:30Z"
+    assert finding.times["encryption_started"] == "2017-05-12T07:31:30.0000000Z"
     short = examine("abcdefgh123/12345678901.bat")
     assert short is not None
     assert short.facts["encryption_started_utc"] == "2044-05-01T01:28:21Z"
     beyond_rand = examine("abcdefgh123/999991494574290.bat")
     assert beyond_rand is not None
     assert "encryption_started_utc" not in beyond_rand.facts
+    assert "encryption_started" not in beyond_rand.times
 
 
 def test_names_of_user_data_leave_the_decision_to_the_content() -> None:

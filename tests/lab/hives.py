@@ -72,6 +72,8 @@ def system_hive(
     time_zone: str = "China Standard Time",
     pending_renames: Sequence[str] = (),
     control_numbers: Mapping[str, Mapping[str, int]] | None = None,
+    shimcache: bytes = b"",
+    shimcache_key: str = "AppCompatCache",
 ) -> None:
     """Write a SYSTEM hive: Select, and in each control set services, computer name and time zone."""
     select = {"Current": current, "Default": current, "Failed": 0, "LastKnownGood": control_sets}
@@ -80,16 +82,20 @@ def system_hive(
         control_set = f"ControlSet{number:03d}"
         name_key = rf"{control_set}\Control\ComputerName"
         for key in ("ComputerName", "ActiveComputerName"):
-            keys[rf"{name_key}\{key}"] = [_text("ComputerName", computer_name)]
+            keys[rf"{name_key}\{key}"] = [text_value("ComputerName", computer_name)]
         keys[rf"{control_set}\Control\TimeZoneInformation"] = [
             _dword("Bias", -480 & 0xFFFFFFFF),
-            _text("StandardName", "@tzres.dll,-572"),
-            _text("TimeZoneKeyName", time_zone),
+            text_value("StandardName", "@tzres.dll,-572"),
+            text_value("TimeZoneKeyName", time_zone),
         ]
         if pending_renames:
             strings = "".join(f"{string}\0" for string in (*pending_renames, ""))
             keys[rf"{control_set}\Control\Session Manager"] = [
-                _bytes("PendingFileRenameOperations", strings.encode("utf-16-le"), kind=7)
+                binary_value("PendingFileRenameOperations", strings.encode("utf-16-le"), kind=7)
+            ]
+        if shimcache:
+            keys[rf"{control_set}\Control\Session Manager\{shimcache_key}"] = [
+                binary_value("AppCompatCache", shimcache, kind=3)
             ]
         for key, numbers in (control_numbers or {}).items():
             keys[rf"{control_set}\Control\{key}"] = [_dword(name, value) for name, value in numbers.items()]
@@ -115,7 +121,7 @@ def software_hive(
         "CurrentBuildNumber": build,
         "CSDVersion": "Service Pack 1",
     }
-    values = [_text(name, text) for name, text in version.items()]
+    values = [text_value(name, text) for name, text in version.items()]
     write_hive(path, {r"Microsoft\Windows NT\CurrentVersion": values, **_text_keys(settings or {})})
 
 
@@ -126,7 +132,7 @@ def user_hive(path: Path, settings: Mapping[str, Mapping[str, str]] | None = Non
 
 
 def _text_keys(settings: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
-    return {key: [_text(name, text) for name, text in values.items()] for key, values in settings.items()}
+    return {key: [text_value(name, text) for name, text in values.items()] for key, values in settings.items()}
 
 
 def write_hive(path: Path, keys: Mapping[str, Sequence[str]]) -> None:
@@ -180,24 +186,25 @@ def _cell(content: bytes, size_bytes: int) -> bytes:
 
 def _service_keys(key: str, service: LabService) -> dict[str, list[str]]:
     values = [_dword("Type", service.type), _dword("Start", service.start)]
-    values += [_dword("ErrorControl", service.error_control), _text("ImagePath", service.image_path, kind=2)]
+    values += [_dword("ErrorControl", service.error_control), text_value("ImagePath", service.image_path, kind=2)]
     if service.display_name:
-        values.append(_text("DisplayName", service.display_name))
+        values.append(text_value("DisplayName", service.display_name))
     if service.object_name:
-        values.append(_text("ObjectName", service.object_name))
+        values.append(text_value("ObjectName", service.object_name))
     if not service.service_dll:
         return {key: values}
-    return {key: values, rf"{key}\Parameters": [_text("ServiceDll", service.service_dll, kind=2)]}
+    return {key: values, rf"{key}\Parameters": [text_value("ServiceDll", service.service_dll, kind=2)]}
 
 
 def _dword(name: str, value: int) -> str:
     return f'"{name}"=dword:{value:08x}'
 
 
-def _text(name: str, value: str, *, kind: int = 1) -> str:
+def text_value(name: str, value: str, *, kind: int = 1) -> str:
     """Return a string value as hexadecimal bytes, which leaves nothing for the tool to re-encode."""
-    return _bytes(name, (value + "\0").encode("utf-16-le", "surrogatepass"), kind=kind)
+    return binary_value(name, (value + "\0").encode("utf-16-le", "surrogatepass"), kind=kind)
 
 
-def _bytes(name: str, data: bytes, *, kind: int) -> str:
-    return f'"{name}"=hex({kind}):{",".join(f"{byte:02x}" for byte in data)}'
+def binary_value(name: str, data: bytes, *, kind: int) -> str:
+    """Return a value of any type, its data as hexadecimal bytes."""
+    return f'"{name}"=hex({kind:x}):{",".join(f"{byte:02x}" for byte in data)}'

@@ -7,13 +7,14 @@ with the test; programs and components are stand-ins of plain text.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from random import Random
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec.structs import replace
 
 from tests.lab import hives, standins, wncry
-from tests.lab.plan import HIDDEN, READ_ONLY, SYSTEM, Kind, LabFile
+from tests.lab.plan import HIDDEN, LAB_FILETIME, READ_ONLY, SYSTEM, Kind, LabFile
 from triage.model.verdict import Stage
 
 NOTE_NAME = "@Please_Read_Me@.txt"
@@ -23,6 +24,17 @@ _IN_PROGRESS = "Users/李雷/Documents/letter.doc"
 _PREPARED = "Projects/parts.csv"
 _READ_ONLY_ORIGINAL = "Users/alice/Documents/contract.pdf"
 _BATCH_NAME = "131181494574290.bat"  # its last ten digits are the time at which the encryption began
+_SECOND = 10_000_000
+STARTED = 131390478900000000
+"""When the encryption began (FILETIME), as the batch file's name says: 2017-05-12 07:31:30 UTC."""
+DROPPED = STARTED - 95 * _SECOND
+INSTALLED = STARTED - 55 * _SECOND
+PACKED = 131389776000000000
+"""2017-05-11 12:00:00 UTC: what the archive of the components says of them."""
+FILE_SECONDS = 20
+"""How long the encryption of one file takes in the lab: three a minute."""
+_KEYS_MADE = STARTED - 5 * _SECOND
+_PREVIOUS_RUN = STARTED - 3600 * _SECOND
 _BACK_DIRECTORIES = ("$RECYCLE", "Windows/Temp")
 _FILLER_BYTES = 512 * 1024
 _PUBLIC_KEY_BLOB_HEAD = bytes.fromhex("06020000 00a40000 52534131 00080000 01000100")
@@ -42,33 +54,35 @@ def infect(
     added = [*_programs(stage), *_work_directory(stage, f"ProgramData/{work_directory}", key, random)]
     if stage < Stage.ENCRYPTING:
         return [*files, *added]
-    left = [one for file in files for one in _encrypt(file, stage, key, random)]
+    moments = count(STARTED + 10 * _SECOND, FILE_SECONDS * _SECOND)
+    left = [one for file in files for one in _encrypt(file, stage, key, random, moments)]
     left += _moved_originals(left)
     left = [file for file in left if not (file.deleted and file.path.startswith("Projects/"))]
     left += _notes(left)
     if stage is Stage.FINISHED:
-        left += _finish()
+        left += _finish(next(moments))
     return [*left, *added]
 
 
 def _programs(stage: Stage) -> Iterator[LabFile]:
     if stage >= Stage.DROPPER_ONLY:
-        yield _stand_in("Windows", standins.WORM)
+        yield _stand_in("Windows", standins.WORM, DROPPED)
     if stage >= Stage.INSTALLED:
-        yield _stand_in("Windows", standins.INSTALLER)
-        yield _stand_in("Windows", standins.PREVIOUS_INSTALLER)
+        yield _stand_in("Windows", standins.INSTALLER, INSTALLED)
+        yield _stand_in("Windows", standins.PREVIOUS_INSTALLER, _PREVIOUS_RUN)
 
 
 def _work_directory(stage: Stage, folder: str, key: rsa.RSAPrivateKey, random: Random) -> Iterator[LabFile]:
     """Yield the components, and from stage 4 on the key files and the list of demonstration files."""
     if stage < Stage.INSTALLED:
         return
-    programs = (standins.INSTALLER, standins.FILE_DELETER, standins.SESSION_LAUNCHER)
-    for component in (*programs, *standins.COMPONENTS):
-        yield _stand_in(folder, component)
+    yield _stand_in(folder, standins.INSTALLER, INSTALLED)
+    for component in (standins.FILE_DELETER, standins.SESSION_LAUNCHER, *standins.COMPONENTS):
+        yield replace(_stand_in(folder, component, INSTALLED), filetime=PACKED)
     for text in standins.RANSOM_TEXTS:
-        yield _stand_in(f"{folder}/msg", text)
-    yield LabFile(path=f"{folder}/r.wnry", content=standins.ransom_note(), kind=Kind.NOTE)
+        yield replace(_stand_in(f"{folder}/msg", text, INSTALLED), filetime=PACKED)
+    note = standins.ransom_note()
+    yield LabFile(path=f"{folder}/r.wnry", content=note, kind=Kind.NOTE, filetime=PACKED, named=INSTALLED)
     if stage < Stage.ENCRYPTING:
         return
     modulus = key.public_key().public_numbers().n.to_bytes(256, "little")
@@ -78,34 +92,62 @@ def _work_directory(stage: Stage, folder: str, key: rsa.RSAPrivateKey, random: R
         "res": random.randbytes(8).ljust(0x88, b"\0"),
     }
     for extension, content in keys.items():
-        yield LabFile(path=f"{folder}/00000000.{extension}", content=content, kind=Kind.KEY_FILE)
-    yield _stand_in(folder, standins.WINDOW)
+        path = f"{folder}/00000000.{extension}"
+        modified = LAB_FILETIME if extension == "res" else 0
+        yield LabFile(path=path, content=content, kind=Kind.KEY_FILE, filetime=_KEYS_MADE, modified=modified)
+    yield _stand_in(folder, standins.WINDOW, INSTALLED)
     batch = f"{standins.FIRST_LINE}: a batch file that was removed\r\n".encode()
-    yield LabFile(path=f"{folder}/{_BATCH_NAME}", content=batch, kind=Kind.STAND_IN, deleted=True)
+    path = f"{folder}/{_BATCH_NAME}"
+    yield LabFile(path=path, content=batch, kind=Kind.STAND_IN, deleted=True, filetime=STARTED)
     listed = rb"C:\Users\alice\Desktop\todo.txt.WNCRY"
-    yield LabFile(path=f"{folder}/f.wnry", content=listed + b"\r\n", kind=Kind.KEY_FILE)
+    content = listed + b"\r\n"
+    yield LabFile(path=f"{folder}/f.wnry", content=content, kind=Kind.KEY_FILE, filetime=STARTED + _SECOND)
 
 
-def _encrypt(file: LabFile, stage: Stage, key: rsa.RSAPrivateKey, random: Random) -> Iterator[LabFile]:
-    """Yield what one file of a healthy disk has become."""
+def _encrypt(
+    file: LabFile, stage: Stage, key: rsa.RSAPrivateKey, random: Random, moments: Iterator[int]
+) -> Iterator[LabFile]:
+    """Yield what one file of a healthy disk has become; each encrypted one takes the next moment.
+
+    The encryptor copies the times of `$STANDARD_INFORMATION`, so only the record's own time and those of the name tell.
+    """
     if file.path == _PREPARED and stage is Stage.ENCRYPTING:
         content = wncry.prepared(file.content)
-        yield replace(file, path=f"{file.path}.WNCYR", content=content, kind=Kind.PREPARED, original=file.content)
+        now = next(moments)
+        yield replace(
+            file,
+            path=f"{file.path}.WNCYR",
+            content=content,
+            kind=Kind.PREPARED,
+            original=file.content,
+            changed=now + _SECOND,
+            named=now,
+        )
         return
     spared = stage is Stage.ENCRYPTING and file.path.startswith(_SPARED_WHILE_ENCRYPTING)
     if spared or not _is_target(file):
         yield file
         if file.path == _IN_PROGRESS and stage is Stage.ENCRYPTING:
             cut = wncry.encrypted(file.content, key)[: len(file.content) // 2]
-            yield replace(file, path=f"{file.path}.WNCRYT", content=cut, kind=Kind.IN_PROGRESS)
+            path = f"{file.path}.WNCRYT"
+            yield replace(file, path=path, content=cut, kind=Kind.IN_PROGRESS, filetime=LAB_FILETIME)
         return
+    now = next(moments)
     # The overwritten original is written before its container, as it lay on the disk before it.
     if file.path == _READ_ONLY_ORIGINAL:
         yield replace(file, dos_attributes=READ_ONLY | HIDDEN)
     else:
-        yield replace(file, content=random.randbytes(len(file.content)), deleted=True)
-    container = wncry.encrypted(file.content, key)
-    yield replace(file, path=f"{file.path}.WNCRY", content=container, kind=Kind.ENCRYPTED, original=file.content)
+        noise = random.randbytes(len(file.content))
+        yield replace(file, content=noise, deleted=True, modified=now + 2 * _SECOND, changed=now + 2 * _SECOND)
+    yield replace(
+        file,
+        path=f"{file.path}.WNCRY",
+        content=wncry.encrypted(file.content, key),
+        kind=Kind.ENCRYPTED,
+        original=file.content,
+        changed=now + _SECOND,
+        named=now,
+    )
 
 
 def _is_target(file: LabFile) -> bool:
@@ -123,24 +165,36 @@ def _moved_originals(files: list[LabFile]) -> Iterator[LabFile]:
                 kind=Kind.MOVED_ORIGINAL,
                 moved_from=container.path.removesuffix(".WNCRY"),
                 filetime=container.filetime,
+                changed=container.changed,
             )
 
 
 def _notes(files: list[LabFile]) -> Iterator[LabFile]:
     """Yield note and window for each directory with encrypted files."""
-    for folder in sorted({file.path.rpartition("/")[0] for file in files if file.kind is Kind.ENCRYPTED}):
-        yield LabFile(path=f"{folder}/{NOTE_NAME}", content=standins.ransom_note(), kind=Kind.NOTE)
+    begun: dict[str, int] = {}
+    for file in files:
+        if file.kind is Kind.ENCRYPTED:
+            begun.setdefault(file.path.rpartition("/")[0], file.named - _SECOND)
+    for folder, now in sorted(begun.items()):
+        yield LabFile(path=f"{folder}/{NOTE_NAME}", content=standins.ransom_note(), kind=Kind.NOTE, filetime=now)
         window = standins.WINDOW if folder.count("/") < 4 else standins.SHORTCUT
-        yield _stand_in(folder, window)
+        yield _stand_in(folder, window, now)
 
 
-def _finish() -> Iterator[LabFile]:
+def _finish(now: int) -> Iterator[LabFile]:
     """Yield what the end of the first pass leaves: the wallpaper on each desktop, and filler for free space."""
     for desktop in ("Users/alice/Desktop", "Users/李雷/Desktop", "Users/Public/Desktop"):
-        yield _stand_in(desktop, standins.WALLPAPER)
-    filler = b"\x55" * _FILLER_BYTES
-    yield LabFile(path="Windows/Temp/hibsys.WNCRYT", content=filler, kind=Kind.FILLER, dos_attributes=HIDDEN | SYSTEM)
+        yield _stand_in(desktop, standins.WALLPAPER, now)
+    yield LabFile(
+        path="Windows/Temp/hibsys.WNCRYT",
+        content=b"\x55" * _FILLER_BYTES,
+        kind=Kind.FILLER,
+        dos_attributes=HIDDEN | SYSTEM,
+        filetime=now + 30 * _SECOND,
+    )
 
 
-def _stand_in(folder: str, stand_in: standins.StandIn) -> LabFile:
-    return LabFile(path=f"{folder}/{stand_in.name}", content=stand_in.content, kind=Kind.STAND_IN)
+def _stand_in(folder: str, stand_in: standins.StandIn, filetime: int) -> LabFile:
+    """Return a component, written at a moment."""
+    path = f"{folder}/{stand_in.name}"
+    return LabFile(path=path, content=stand_in.content, kind=Kind.STAND_IN, filetime=filetime, named=filetime)

@@ -1,4 +1,4 @@
-"""Sets a stream's initialised size in an unmounted volume: no tool on Linux leaves one shorter than the size.
+"""Sets in an unmounted volume what no tool on Linux sets: a stream's initialised size, and times of names.
 
 After the NTFS documentation of the Linux-NTFS project: boot sector, FILE record with its update sequence,
 attribute header, mapping pairs.
@@ -7,10 +7,14 @@ attribute header, mapping pairs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from tests.mft_editor import FILE_NAME, MftEditor, attributes
+
+_STANDARD_INFORMATION = 0x10
+_CONTENT_OFFSET = 0x14
 _DATA = 0x80
 _END = 0xFFFFFFFF
 _SECTOR_BYTES = 512
@@ -25,6 +29,18 @@ def set_initialized_size(volume: Path, record: int, stream: str, initialized_byt
         attribute = _find_data(data, stream)
         struct.pack_into("<Q", data, attribute + _INITIALIZED_SIZE, initialized_bytes)
         _write_record(file, position, data)
+
+
+def set_times(volume: Path, record: int, *, si: Sequence[int], fn: Sequence[int]) -> None:
+    """Set the times (FILETIME: creation, content, record, access) of an MFT record and of all names in it."""
+    editor = MftEditor(volume)
+    data = editor.record(record)
+    for attribute in attributes(data):
+        if attribute.type in (_STANDARD_INFORMATION, FILE_NAME):
+            content = attribute.offset + attribute.field(data, _CONTENT_OFFSET, "<H")
+            is_name = attribute.type == FILE_NAME
+            struct.pack_into("<4Q", data, content + (8 if is_name else 0), *(fn if is_name else si))
+    editor.put(record, data)
 
 
 def _record_position(file: BinaryIO, record: int) -> tuple[int, int]:

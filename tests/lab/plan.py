@@ -57,6 +57,9 @@ class LabFile(Struct, frozen=True, kw_only=True):
     is the length behind which the stream reads as zeros. `original` is what an encrypted or prepared file was
     made of. With `moved_from` the file is made there and renamed. `deleted`: made and removed again.
     `reparse_data` is a whole reparse point. A path that ends in `/` makes a directory, which has no stream.
+
+    `filetime` is what `$STANDARD_INFORMATION` says of creation, change and access; `modified` and `changed` (of the
+    content, of the record) and `named` (all four times of `$FILE_NAME`) are as `filetime` where they are 0.
     """
 
     path: str
@@ -66,6 +69,9 @@ class LabFile(Struct, frozen=True, kw_only=True):
     links: tuple[str, ...] = ()
     dos_attributes: int = 0
     filetime: int = LAB_FILETIME
+    modified: int = 0
+    changed: int = 0
+    named: int = 0
     written: Written = Written.PLAIN
     initialized_bytes: int | None = None
     original: bytes | None = None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.lab.mft_edit import set_initialized_size
+from tests.lab.mft_edit import set_initialized_size, set_times
 from tests.lab.mounts import mount_for_writing, on_mount
 from tests.lab.plan import LabFile, Written
 from tests.lab.tables import SECTOR_BYTES
@@ -44,22 +44,50 @@ def make_volume(
 
 def fill_volume(path: Path, files: Sequence[LabFile]) -> None:
     """Write the plan in its order, so that MFT entries follow it; then links, times, renames, deletions."""
-    records: list[tuple[int, LabFile]] = []
+    records: dict[int, LabFile] = {}
+    cut: list[tuple[int, LabFile]] = []
     with mount_for_writing(path) as folder:
         for file in files:
             if file.written is not Written.FRAGMENTED:
                 _write(folder, file)
         _write_in_turns(folder, [file for file in files if file.written is Written.FRAGMENTED])
         for file in files:
-            _complete(folder, file)
+            record = _complete(folder, file)
+            records.setdefault(record, file)
             if file.initialized_bytes is not None:
-                records.append((os.stat(on_mount(folder, file.path)).st_ino, file))
+                cut.append((record, file))
+        directories = _directories(folder, files)
         for file in files:
             if file.deleted:
                 os.unlink(on_mount(folder, file.path))
-    for record, file in records:
+    for record, file in cut:
         if file.initialized_bytes is not None:
             set_initialized_size(path, record, file.stream, file.initialized_bytes)
+    for record, file in records.items():
+        set_times(path, record, si=_si_times(file), fn=(_named(file),) * 4)
+    for record, moments in directories.items():
+        made, last = min(moments), max(moments)
+        set_times(path, record, si=(made, last, last, last), fn=(made,) * 4)
+
+
+def _si_times(file: LabFile) -> tuple[int, int, int, int]:
+    """Return the times of `$STANDARD_INFORMATION` in their order: creation, content, record, access."""
+    return file.filetime, file.modified or file.filetime, file.changed or file.filetime, file.filetime
+
+
+def _named(file: LabFile) -> int:
+    return file.named or file.filetime
+
+
+def _directories(folder: Path, files: Sequence[LabFile]) -> dict[int, list[int]]:
+    """Return the records of all directories that hold files, and when each of these came."""
+    moments: dict[int, list[int]] = {}
+    for file in files:
+        parent = file.path.rstrip("/").rpartition("/")[0]
+        while parent:
+            moments.setdefault(os.stat(on_mount(folder, parent)).st_ino, []).append(_named(file))
+            parent = parent.rpartition("/")[0]
+    return moments
 
 
 def _write(folder: Path, file: LabFile) -> None:
@@ -79,8 +107,8 @@ def _write(folder: Path, file: LabFile) -> None:
         _write_file(target, file.content)
 
 
-def _complete(folder: Path, file: LabFile) -> None:
-    """Give an entry its last name, its links, attributes and times, and at last its reparse point."""
+def _complete(folder: Path, file: LabFile) -> int:
+    """Give an entry its last name, its links, its attributes, and at last its reparse point; return its record."""
     target = on_mount(folder, file.path)
     if file.moved_from:
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -91,9 +119,10 @@ def _complete(folder: Path, file: LabFile) -> None:
         os.setxattr(target, "system.ntfs_attrib", struct.pack("<I", file.dos_attributes | _ARCHIVE))
     if file.written is Written.EFS:
         os.setxattr(target, "system.ntfs_efsinfo", _efs_header())
-    os.setxattr(target, "system.ntfs_times", struct.pack("<4Q", *[file.filetime] * 4))
+    record = os.stat(target).st_ino  # ntfs-3g does not open every reparse point
     if file.reparse_data:
         os.setxattr(target, "system.ntfs_reparse_data", file.reparse_data)
+    return record
 
 
 def _write_file(path: bytes, content: bytes) -> None:

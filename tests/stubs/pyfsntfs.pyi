@@ -7,12 +7,21 @@ class data_stream:
     size: int
     def read_buffer(self, size: int) -> bytes: ...
 
+class attribute:
+    attribute_type: int
+
+class file_name_attribute(attribute):
+    def get_creation_time_as_integer(self) -> int: ...
+
 class file_entry:
     name: str | None
     size: int
     file_reference: int
+    attributes: Iterable[attribute]
     alternate_data_streams: Iterable[data_stream]
     sub_file_entries: Iterable[file_entry]
+    def get_creation_time_as_integer(self) -> int: ...
+    def get_entry_modification_time_as_integer(self) -> int: ...
     def has_default_data_stream(self) -> bool: ...
     def read_buffer(self, size: int) -> bytes: ...
 

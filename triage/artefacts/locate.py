@@ -6,6 +6,7 @@ import re
 from enum import StrEnum
 
 _CONFIG = re.compile(r"[^/]+/system32/config/(regback/)?(system|software|default)", re.IGNORECASE)
+_AMCACHE = re.compile(r"[^/]+/appcompat/programs/amcache\.hve", re.IGNORECASE)
 _USER = re.compile(r"(?:.+/)?ntuser\.dat", re.IGNORECASE)
 
 LOG_SUFFIXES = (".log", ".log1", ".log2")
@@ -18,6 +19,7 @@ class HiveKind(StrEnum):
     SYSTEM = "system"
     SOFTWARE = "software"
     USER = "user"
+    AMCACHE = "amcache"
     OTHER = "other"
 
 
@@ -29,6 +31,8 @@ def hive_kind(path: str) -> HiveKind | None:
     """
     if _USER.fullmatch(path):
         return HiveKind.USER
+    if _AMCACHE.fullmatch(path):
+        return HiveKind.AMCACHE
     match = _CONFIG.fullmatch(path)
     if match is None:
         return None

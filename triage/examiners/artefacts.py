@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from triage.examiners.program_caches import examine_recent_files
 from triage.model.entry import Subject
 from triage.model.told import Told
 
@@ -27,4 +28,11 @@ class ArtefactFile(NamedTuple):
     largest_bytes: int = 1 << 30
 
 
-ARTEFACT_FILES: tuple[ArtefactFile, ...] = ()
+ARTEFACT_FILES: tuple[ArtefactFile, ...] = (
+    ArtefactFile(
+        path=re.compile(r"[^/]+/appcompat/programs/recentfilecache\.bcf"),
+        examine=examine_recent_files,
+        names=("recentfilecache.bcf",),
+        largest_bytes=64 << 20,
+    ),
+)

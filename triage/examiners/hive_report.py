@@ -57,7 +57,7 @@ def examine_hive_file(data: bytes, name: str, logs: Sequence[LogFile] = ()) -> H
         windows=windows_info(told.system, told.software, work_directory_name=told.computed_name),
         services_by_control_set=dict(Counter(service.control_set for service in services)),
         findings=told.findings,
-        gaps=hive.gaps,
+        gaps=(*hive.gaps, *told.gaps),
     )
 
 
@@ -67,6 +67,8 @@ def _size(hive: Hive) -> HiveSize:
 
 
 def _content(hive: Hive) -> HiveKind:
+    if hive.key(r"Root\File") is not None or hive.key(r"Root\InventoryApplicationFile") is not None:
+        return HiveKind.AMCACHE
     names = {key.name.casefold() for key in hive.root.subkeys()}
     if "select" in names or any(name.startswith("controlset") for name in names):
         return HiveKind.SYSTEM

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
+from triage.examiners.batches import encryption_started
 from triage.examiners.places import times_of
 from triage.indicators.names import NameRule, NameRules
 from triage.indicators.work_directory import PARENT_DIRECTORIES, SHAPE
@@ -16,8 +16,6 @@ from triage.model.indicator import Confidence
 
 _COMPUTED = "the work directory's name as computed from the computer name"
 _SHAPED = "a directory named like the work directory, in a place where it may be"
-_UNIX_TIME_DIGITS = 10
-_LARGEST_RAND = 0x7FFF
 
 
 class _Told(NamedTuple):
@@ -36,7 +34,7 @@ class NameExaminer:
     """
 
     def __init__(self, rules: NameRules, computed_work_directories: frozenset[str] = frozenset()) -> None:
-        self._rules = rules
+        self.rules = rules
         self._computed = computed_work_directories
 
     def examine(
@@ -55,41 +53,30 @@ class NameExaminer:
         `path` is `/`-separated from the volume's root, without a leading slash.
         """
         name = path.rpartition("/")[2]
-        candidates = self._rules.candidates(name.lower())
+        is_known = len(self.rules.candidates(name.lower())) > 0
         shaped = is_directory and (name in self._computed or name[-3:].isdigit())
-        if not candidates and not shaped:
+        if not is_known and not shaped:
             return ()
         parent = path[: max(len(path) - len(name) - 1, 0)]
-        told = self._by_rule(name, parent, candidates, is_directory=is_directory)
+        rule = self.rules.first(name, parent, directory=is_directory) if is_known else None
+        told = None if rule is None else _Told(rule.id, rule.kind, rule.severity, _rule_facts(rule, name))
         if told is None and shaped:
             told = self._work_directory(name, parent)
         if told is None:
             return ()
         return (
             Finding(
-                family=self._rules.family,
+                family=self.rules.family,
                 kind=told.kind,
                 indicator=told.indicator,
-                set=self._rules.info.name,
+                set=self.rules.info.name,
                 severity=told.severity,
                 where=Where(volume=volume, path=path, mft_entry=mft_entry),
-                times=times_of(si, fn),
+                times=times_of(si, fn) | _time_in(name),
                 facts=told.facts,
                 deleted=deleted,
             ),
         )
-
-    def _by_rule(self, name: str, parent: str, candidates: Sequence[NameRule], *, is_directory: bool) -> _Told | None:
-        """Return what the first rule that fits says."""
-        for rule in candidates:
-            if rule.directory is not is_directory:
-                continue
-            pattern = self._rules.patterns.get(rule.id)
-            if pattern is not None and pattern.fullmatch(name) is None:
-                continue
-            if rule.place is None or self._rules.places[rule.place].fullmatch(parent) is not None:
-                return _Told(rule.id, rule.kind, rule.severity, _rule_facts(rule, name))
-        return None
 
     def _work_directory(self, name: str, parent: str) -> _Told | None:
         """Return what a directory's name says: much where computed, little where only the shape fits."""
@@ -107,15 +94,13 @@ def _rule_facts(rule: NameRule, name: str) -> dict[str, str]:
     facts = {"description": rule.description, "confidence": rule.confidence.value, "source": rule.source}
     if rule.content_decides:
         facts["decided_by"] = "content"
-    if rule.extension == "bat":
-        facts |= _batch_time(name)
+    started = encryption_started(name)
+    if started is not None:
+        facts["encryption_started_utc"] = f"{started[:19]}Z"
     return facts
 
 
-def _batch_time(name: str) -> dict[str, str]:
-    """Return the Unix time in `<rand><time>.bat`; nothing where its front is no value of `rand`."""
-    digits = name.partition(".")[0]
-    if int(digits[:-_UNIX_TIME_DIGITS]) > _LARGEST_RAND:
-        return {}
-    moment = datetime.fromtimestamp(int(digits[-_UNIX_TIME_DIGITS:]), tz=UTC)
-    return {"encryption_started_utc": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
+def _time_in(name: str) -> dict[str, str]:
+    """Return the time that a batch file's name carries."""
+    started = encryption_started(name)
+    return {} if started is None else {"encryption_started": started}

@@ -8,13 +8,14 @@ prepares becomes `X.WNCYR`; an original that it does not overwrite becomes `<num
 from __future__ import annotations
 
 import re
+from array import array
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from triage.artefacts.usn_journal import ChangeColumns
-from triage.model.change import RENAME_NEW_NAME, RENAME_OLD_NAME
+from triage.artefacts.usn_journal import U64, ChangeColumns
+from triage.model.change import RENAME_NEW_NAME, RENAME_OLD_NAME, join_reference
 from triage.model.filetime import filetime_to_iso
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Where
@@ -24,6 +25,8 @@ INDICATOR_SET = "wannacry-renames"
 _ENDINGS = (".wncry", ".wncryt", ".wncyr")
 _MOVED_ORIGINAL = re.compile(r"[0-9]{1,10}\.wncryt")
 _MOST_PENDING = 65_536
+_MOST_TIMES = 4_000_000
+_NONE: U64 = np.zeros(0, np.uint64)
 
 
 class _Rule(NamedTuple):
@@ -59,11 +62,26 @@ class _Count:
         self.first, self.last = min(self.first, time), max(self.last, time)
 
 
+class RenameTimes:
+    """When files got the name of an encrypted one, by file reference: two columns, for millions of them."""
+
+    def __init__(self, files: U64 = _NONE, times: U64 = _NONE) -> None:
+        self._files = files
+        self._times = times
+
+    def of(self, entry: int, sequence: int) -> int | None:
+        """Return the last such time (FILETIME) of the file that an MFT record holds; None where there is none."""
+        reference = np.uint64(join_reference(entry, sequence))
+        row = int(np.searchsorted(self._files, reference, side="right")) - 1
+        return int(self._times[row]) if row >= 0 and self._files[row] == reference else None
+
+
 class RenameExaminer:
     """Takes the records of one journal in order and counts what the encryptor's renames look like."""
 
     def __init__(self) -> None:
         self._old_names: dict[tuple[int, int], str] = {}
+        self._files, self._times = array("Q"), array("Q")
         self._counts: dict[_Rule, _Count] = {}
 
     def add(self, columns: ChangeColumns) -> None:
@@ -79,14 +97,23 @@ class RenameExaminer:
                     self._old_names.clear()  # old names without a new one: a journal is not like that
                 self._old_names[file] = name
             elif (old := self._old_names.pop(file, None)) is not None:
-                self._examine(old, name, time, offset)
+                self._examine(old, name, time, offset, file)
 
     def findings(self, journal: Where) -> list[Finding]:
         """Return one finding for each kind of rename that occurred."""
         return [_finding(rule, count, journal) for rule, count in self._counts.items()]
 
-    def _examine(self, old: str, new: str, time: int, offset_bytes: int) -> None:
+    def times(self) -> RenameTimes:
+        """Return when each file got its last name, the first millions of them."""
+        files, times = np.frombuffer(self._files, np.uint64), np.frombuffer(self._times, np.uint64)
+        order = np.argsort(files, kind="stable")
+        return RenameTimes(files[order], times[order])
+
+    def _examine(self, old: str, new: str, time: int, offset_bytes: int, file: tuple[int, int]) -> None:
         rule = _rule(old.lower(), new.lower())
+        if rule in (_ENCRYPTED, _PREPARED) and file[1] == 0 and len(self._files) < _MOST_TIMES:
+            self._files.append(file[0])
+            self._times.append(time)
         if rule is not None:
             count = self._counts.setdefault(rule, _Count(offset_bytes, f"{old} → {new}", time, time))
             count.add(time)

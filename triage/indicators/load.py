@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from triage.indicators.digest_lists import DigestList, DigestRow, read_digest_li
 from triage.indicators.digests import DigestTable
 from triage.indicators.known_good import KnownGood
 from triage.indicators.names import NameRules, load_names
+from triage.indicators.network import NetworkIndicators, load_network
 from triage.model.errors import IndicatorError
 from triage.model.finding import Severity
 from triage.model.indicator import Confidence, DigestIndicator, IndicatorSet
@@ -20,6 +22,7 @@ from triage.model.indicator import Confidence, DigestIndicator, IndicatorSet
 _DATA = Path(__file__).resolve().parent / "data"
 FILES_CSV = _DATA / "wannacry_files.csv"
 NAMES_TOML = _DATA / "wannacry_names.toml"
+NETWORK_CSV = _DATA / "wannacry_network.csv"
 _FAMILY = "wannacry"
 _RELEASE = "2026.11"
 _USER_FAMILY = "user"
@@ -55,6 +58,7 @@ class Indicators(Struct, frozen=True, kw_only=True):
 
     digests: DigestTable
     names: NameRules
+    network: NetworkIndicators
     known_good: KnownGood
     sets: tuple[IndicatorSet, ...]
 
@@ -72,16 +76,29 @@ def load_indicators(
     demonstration or a laboratory have no known digest. A run on evidence never passes one. Raises
     IndicatorError.
     """
-    names = load_names(NAMES_TOML)
+    names, network = builtin_names(), builtin_network()
     extra = [load_family_csv(path, path.stem) for path in extra_sets]
     bad = [load_builtin(), *extra, *(load_ioc_file(path) for path in ioc)]
     good = [load_known_good(path) for path in known_good]
     return Indicators(
         digests=DigestTable(indicator for one in bad for indicator in one.indicators),
         names=names,
+        network=network,
         known_good=KnownGood(row for one in good for row in one.rows),
-        sets=(*(one.info for one in bad), names.info, *(one.info for one in good)),
+        sets=(*(one.info for one in bad), names.info, network.info, *(one.info for one in good)),
     )
+
+
+@cache
+def builtin_names() -> NameRules:
+    """Return the name rules that come with the tool, read once."""
+    return load_names(NAMES_TOML)
+
+
+@cache
+def builtin_network() -> NetworkIndicators:
+    """Return the names and addresses that come with the tool, read once."""
+    return load_network(NETWORK_CSV, family=_FAMILY, release=_RELEASE)
 
 
 def load_builtin() -> DigestSet:

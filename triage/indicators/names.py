@@ -68,6 +68,16 @@ class NameRules(Struct, frozen=True, kw_only=True):
         _, dot, extension = name_lower.rpartition(".")
         return exact + self.by_extension.get(extension, ()) if dot else exact
 
+    def first(self, name: str, parent: str, *, directory: bool) -> NameRule | None:
+        """Return the first rule that a name fits in its parent directory, whose path is from the volume's root."""
+        for rule in self.candidates(name.lower()):
+            pattern = self.patterns.get(rule.id)
+            if rule.directory is not directory or (pattern is not None and pattern.fullmatch(name) is None):
+                continue
+            if rule.place is None or self.places[rule.place].fullmatch(parent) is not None:
+                return rule
+        return None
+
 
 def load_names(path: Path) -> NameRules:
     """Load a set of name rules. Raises IndicatorError, naming the file and the reason."""

@@ -82,6 +82,11 @@ def split_reference(reference: int) -> tuple[int, int]:
     return reference & ((1 << _ENTRY_BITS) - 1), reference >> _ENTRY_BITS
 
 
+def join_reference(entry: int, sequence: int) -> int:
+    """Return the NTFS file reference of an MFT entry and a sequence number."""
+    return sequence << _ENTRY_BITS | entry
+
+
 def reason_names(flags: int) -> str:
     """Return what happened, joined by `|`; a flag that is not known in hexadecimal."""
     return _names(flags, _REASONS)

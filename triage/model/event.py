@@ -44,6 +44,7 @@ class EventSource(StrEnum):
     REGISTRY = "registry"
     AMCACHE = "amcache"
     SHIMCACHE = "shimcache"
+    RECENT_FILE_CACHE = "recent-file-cache"
     FILE_NAME = "file-name"
     TEXT_LOG = "text-log"
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import msgspec
-
 from triage.examiners.encrypted import EncryptedExaminer
-from triage.examiners.places import times_of
 from triage.model.entry import StreamState, Subject
 from triage.model.finding import Finding
 from triage.pipeline.agenda import Item
@@ -77,5 +74,4 @@ class HeaderReader:
 def told(survey: Survey, subject: Subject, found: Sequence[Finding] = ()) -> Iterator[Finding]:
     """Yield what header and name of a stream tell together, with the times of its names."""
     for finding in survey.decide(subject, found):
-        times = times_of(None, survey.ntfs.file_name_times(subject.mft_entry))
-        yield msgspec.structs.replace(finding, times=finding.times | times)
+        yield survey.dated(finding, subject)

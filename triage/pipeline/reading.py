@@ -20,7 +20,6 @@ import msgspec
 from triage.examiners.containers import weaken
 from triage.examiners.digest import DigestExaminer
 from triage.examiners.encrypted import EncryptedExaminer
-from triage.examiners.places import times_of
 from triage.examiners.yara_rules import CompiledRules
 from triage.examiners.yara_scan import YaraExaminer
 from triage.indicators.load import Indicators
@@ -278,13 +277,9 @@ class _Reader:
 
     def _enriched(self, finding: Finding, item: Item, digests: Digests) -> Finding:
         """Add to a finding what the stream's other examiners and its record know."""
-        times = item.survey.ntfs.file_name_times(item.plan.subject.mft_entry)
-        complete = self._reader.state is StreamState.READ
-        return msgspec.structs.replace(
-            weaken(finding, item.plan.subject),
-            times=finding.times | times_of(None, times),
-            digests=digests if complete else Digests(),
-        )
+        subject, complete = item.plan.subject, self._reader.state is StreamState.READ
+        found = item.survey.dated(weaken(finding, subject), subject)
+        return msgspec.structs.replace(found, digests=digests if complete else Digests())
 
     def _refusal(self, item: Item, findings: Sequence[Finding]) -> tuple[RescueOutcome | None, str]:
         """Return why a file is not rescued: encrypted, or matching an indicator that is more than weak."""

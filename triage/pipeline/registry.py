@@ -16,6 +16,7 @@ from triage.artefacts.regf_replay import is_dirty
 from triage.artefacts.windows import windows_info
 from triage.examiners.registry import ExaminedHive, examine_hive
 from triage.examiners.views import in_older_copy
+from triage.indicators.load import Indicators
 from triage.model.finding import Finding
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.told import Notes
@@ -29,12 +30,12 @@ from triage.walk.reader import StreamReader, place
 from triage.walk.streams import Streams
 
 LARGEST_HIVE_BYTES = 1 << 30
-_HIVE_NAMES = ("system", "software", "default", "ntuser.dat")
+_HIVE_NAMES = ("system", "software", "default", "ntuser.dat", "amcache.hve")
 _LOG_NAMES = tuple(name + suffix for name in _HIVE_NAMES for suffix in LOG_SUFFIXES)
 _FOLDER = "config"
 _LOOKED_FOR = frozenset({*_HIVE_NAMES, *_LOG_NAMES, _FOLDER, hibernation.FILE_NAME})
 _CONFIG_FOLDER = re.compile(r"[^/]+/system32/config")
-_ORDER = {HiveKind.SYSTEM: 0, HiveKind.SOFTWARE: 1, HiveKind.USER: 2}
+_ORDER = {HiveKind.SYSTEM: 0, HiveKind.SOFTWARE: 1, HiveKind.USER: 2, HiveKind.AMCACHE: 3}
 
 
 class _HiveEntry(NamedTuple):
@@ -71,11 +72,13 @@ class RegistrySurvey:
         table: MftTable,
         paths: Paths,
         streams: Streams,
+        indicators: Indicators,
         notes: Notes,
     ) -> None:
         self._ntfs = ntfs
         self._table = table
         self._streams = streams
+        self._indicators = indicators
         self._notes = notes
         self._located = _locate(table, paths)
         self._examined: list[tuple[_HiveEntry, ExaminedHive]] = []
@@ -104,6 +107,12 @@ class RegistrySurvey:
             hibernation_file=self._hibernation_file(),
         )
 
+    @property
+    def bias_minutes(self) -> int | None:
+        """What has to be added to this Windows' local time for UTC, once all is examined; None where no hive tells."""
+        biases = (told.system.time_zone_bias_minutes for _hive, told in self._examined if told.system is not None)
+        return next((bias for bias in biases if bias is not None), None)
+
     def _examine(self, hive: _HiveEntry) -> None:
         where = Where(volume=self._ntfs.id, path=hive.path, mft_entry=hive.entry)
         if hive.is_older and self._size(hive.entry) == 0:
@@ -118,8 +127,8 @@ class RegistrySurvey:
                 self._note_gaps(hive, [opened])
                 return
             names = frozenset(told.computed_name for _hive, told in self._examined if told.computed_name is not None)
-            told = examine_hive(opened, hive.kind, names)
-            self._note_gaps(hive, opened.gaps)
+            told = examine_hive(opened, hive.kind, names, self._indicators)
+            self._note_gaps(hive, (*opened.gaps, *told.gaps))
             self._examined.append((hive, told))
             for finding in self._compared(hive, told):
                 self._notes.finding(finding)
@@ -140,9 +149,13 @@ class RegistrySurvey:
         return in_older_copy(told.findings, current)
 
     def _note_gaps(self, hive: _HiveEntry, gaps: Iterable[Gap]) -> None:
-        """Note gaps; those of an older copy leave nothing open that the hive itself does not tell."""
+        """Note gaps; those of an older copy leave nothing open that the hive itself does not tell.
+
+        Amcache is a hive in form only: it holds no settings, and what it tells of the past is an artefact's.
+        """
         for gap in gaps:
-            self._notes.gap(replace(gap, material=False) if hive.is_older else gap)
+            kind = GapKind.ARTEFACT if hive.kind is HiveKind.AMCACHE else gap.kind
+            self._notes.gap(replace(gap, kind=kind, material=gap.material and not hive.is_older))
 
     def _logs(self, hive: _HiveEntry) -> list[LogFile]:
         """Read the logs beside a hive; one that cannot be read tells so."""

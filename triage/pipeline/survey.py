@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from triage.examiners.clock import Clock
+from triage.examiners.dating import dated
 from triage.examiners.names import NameExaminer
 from triage.examiners.places import times_of
+from triage.examiners.renames import RenameTimes
 from triage.indicators.load import Indicators
 from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.finding import Finding, FindingKind, Severity
@@ -20,6 +23,7 @@ from triage.model.volume import VolumeInfo
 from triage.pipeline.artefacts import examine_artefacts
 from triage.pipeline.discover import FoundVolume
 from triage.pipeline.registry import RegistrySurvey
+from triage.pipeline.text_logs import TextLogs
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.attribute_lists import check_lists
 from triage.walk.clusters import cross_links
@@ -37,6 +41,7 @@ class Survey:
 
     `named_entries` carry a name that some rule knows, `suspect_entries` among them one that is WannaCry's own.
     `undecided_entries` carry one that says something only together with the content; `decide` tells it then.
+    `rename_times` is empty until the change journal has been read.
     """
 
     index: int
@@ -50,6 +55,12 @@ class Survey:
     suspect_entries: frozenset[int]
     undecided_entries: frozenset[int]
     reconciliation: Reconciliation
+    rename_times: RenameTimes = field(default_factory=RenameTimes)
+
+    def dated(self, finding: Finding, subject: Subject) -> Finding:
+        """Return a finding in a stream with the times of the file's names, which its MFT record has."""
+        times = times_of(None, self.ntfs.file_name_times(subject.mft_entry))
+        return dated(finding, times, self.rename_times.of(subject.mft_entry, subject.sequence))
 
     def decide(self, subject: Subject, findings: Sequence[Finding]) -> Sequence[Finding]:
         """Let the content decide: where it is encrypted, that is the one finding; else what hints at it is told."""
@@ -98,8 +109,11 @@ class Surveyor:
         windows = None
         if on_hives is not None:
             on_hives()
-            windows = RegistrySurvey(ntfs, table, paths, streams, self._notes).examine()
+            registry = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes)
+            windows = registry.examine()
             examine_artefacts(ntfs, table, paths, streams, self._notes)
+            clock = Clock(registry.bias_minutes, windows.time_zone if windows else None)
+            TextLogs(ntfs, clock, self._indicators.network, self._notes).examine(table, paths, streams)
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
         told = self._names(ntfs, table, paths, names)
@@ -138,7 +152,7 @@ class Surveyor:
                         told.undecided.add(entry)
                         continue
                     times = times_of(entries.times(entry), ntfs.file_name_times(entry))
-                    self._notes.finding(msgspec.structs.replace(finding, times=times))
+                    self._notes.finding(dated(finding, times))
                     told.named.add(entry)
                     if finding.severity is not Severity.LOW:
                         told.suspects.add(entry)

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from triage.artefacts.usn_journal import ChangeColumns
+from triage.examiners.batches import BatchExaminer
 from triage.examiners.renames import RenameExaminer
 from triage.model.change import Change, JournalSummary, split_reference
 from triage.model.deleted import DeletedStream
@@ -51,18 +52,21 @@ class Tracer:
 
     def _changes(self, survey: Survey, journal: ChangeJournal, names: FormerNames) -> None:
         told, renames = _Told(), RenameExaminer()
+        batches = BatchExaminer(survey.names.rules, names.path)
 
         def rows() -> Iterator[Change]:
             folders = _Folders(survey.paths)
             for columns in journal.changes():
                 names.add(columns)
                 renames.add(columns)
+                batches.add(columns)
                 told.add(columns)
                 yield from _changes(survey.ntfs.id, columns, folders)
 
         write_rows(self._case_folder, RowKind.CHANGES, survey.ntfs.id, rows())
-        for finding in renames.findings(journal.where):
+        for finding in (*renames.findings(journal.where), *batches.findings(journal.where)):
             self._note(FindingRecord(finding))
+        survey.rename_times = renames.times()
         for gap in journal.gaps:
             self._note_gap(gap)
         if names.left_out > 0:
