@@ -9,6 +9,7 @@ from msgspec import Struct
 from triage.model.change import JournalSummary
 from triage.model.deleted import DeletedSummary
 from triage.model.evidence import Evidence
+from triage.model.exposure import Exposure
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
@@ -125,6 +126,7 @@ class Report(Struct, frozen=True, kw_only=True):
     deleted: tuple[DeletedSummary, ...] | None = None
     journals: tuple[JournalSummary, ...] = ()
     timeline: Timeline = Timeline()
+    exposure: tuple[Exposure, ...] = ()
 
 
 class FirstVerdict(Struct, frozen=True, kw_only=True):

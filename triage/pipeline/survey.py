@@ -12,6 +12,7 @@ from triage.examiners.names import NameExaminer
 from triage.examiners.places import times_of
 from triage.indicators.load import Indicators
 from triage.model.entry import FIRST_USER_ENTRY, Subject
+from triage.model.exposure_facts import ExposureFacts
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap
 from triage.model.report import Reconciliation
@@ -19,6 +20,7 @@ from triage.model.told import Notes
 from triage.model.volume import VolumeInfo
 from triage.pipeline.artefacts import examine_artefacts
 from triage.pipeline.discover import FoundVolume
+from triage.pipeline.exposure import exposure_facts
 from triage.pipeline.registry import RegistrySurvey
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.attribute_lists import check_lists
@@ -49,6 +51,7 @@ class Survey:
     suspect_entries: frozenset[int]
     undecided_entries: frozenset[int]
     reconciliation: Reconciliation
+    exposure: tuple[ExposureFacts, ...]
 
     def decide(self, subject: Subject, findings: Sequence[Finding]) -> Sequence[Finding]:
         """Let the content decide: where it is encrypted, that is the one finding; else what hints at it is told."""
@@ -95,16 +98,18 @@ class Surveyor:
         streams = Streams(ntfs, table, paths)
         self._note_gaps(table.gaps)
         self._note_gaps(gaps_of_links(ntfs, table, paths))
-        windows = None
+        windows, installations = None, []
         if on_hives is not None:
             on_hives()
-            windows = RegistrySurvey(ntfs, table, paths, streams, self._notes).examine()
+            registry = RegistrySurvey(ntfs, table, paths, streams, self._notes)
+            windows, installations = registry.examine(), registry.installations()
             examine_artefacts(ntfs, table, paths, streams, self._notes)
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
         told = self._names(ntfs, table, paths, names)
         reconciliation, gaps = reconcile(ntfs, table, streams, told.orphans)
         self._note_gaps(gaps)
+        is_whole = not any(gap.material for gap in (*table.gaps, *gaps))
         self._note_gaps(check_lists(ntfs, table))
         self._note_gaps(cross_links(ntfs, table, streams))
         return Survey(
@@ -119,6 +124,7 @@ class Surveyor:
             suspect_entries=frozenset(told.suspects),
             undecided_entries=frozenset(told.undecided),
             reconciliation=reconciliation,
+            exposure=tuple(exposure_facts(ntfs, table, paths, streams, installations, is_whole=is_whole)),
         )
 
     def _names(self, ntfs: NtfsVolume, table: MftTable, paths: Paths, names: NameExaminer) -> _Told:
