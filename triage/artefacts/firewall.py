@@ -9,6 +9,7 @@ in the service `RpcSs`.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from triage.artefacts.lookup import Lookup
@@ -32,12 +33,15 @@ _NO_EXCEPTIONS = "DoNotAllowExceptions"
 _DEFAULT = "DefaultInboundAction"
 _VERSION = re.compile(r"v\d+\.\d+", re.ASCII)
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
+_KEYWORD = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
+_NO_TEXT = ("Cc", "Cn", "Co", "Cs")  # categories of what no rule is written with
 _TCP = "6"
-_LIMITS = (
-    *("RA4", "RA6", "LA4", "LA6", "RPort", "RPort2_10", "IF", "IFType"),
-    *("RMauth", "RUAuth", "Security", "Security2", "Security2_9"),
-)
-_ELSEWHERE = ("AppPkgId", "LUOwn", "TTK", "TTK2_22")  # rules for one app, one user's programs, a tunnel (Wi-Fi Direct)
+_LOCAL_PORTS = ("lport", "lport2_10", "lport2_20")
+_NO_LIMITS = {
+    *("action", "active", "dir", "protocol", "profile", *_LOCAL_PORTS, "app", "svc"),
+    *("name", "desc", "embedctxt", "edge", "defer", ""),
+}
+_ELSEWHERE = re.compile(r"apppkgid|luown|ttk\w*")  # one app of the store, one user's programs, a tunnel (Wi-Fi Direct)
 _ACTIONS = {"allow": RuleAction.ALLOW, "bypass": RuleAction.ALLOW, "block": RuleAction.BLOCK}
 
 
@@ -101,33 +105,44 @@ def _fields(text: str) -> dict[str, list[str]] | None:
     for field in rest:
         name, _equals, value = field.partition("=")
         fields.setdefault(name.casefold(), []).append(value)
-    is_whole = rest[-1:] == [""] and {"action", "active", "dir"} <= fields.keys()
-    return fields if _VERSION.fullmatch(version) and is_whole and _one(fields, "Action") in _ACTIONS else None
+    is_rule = (
+        _VERSION.fullmatch(version) is not None
+        and rest[-1:] == [""]
+        and not any(unicodedata.category(character) in _NO_TEXT for character in text)
+        and _one(fields, "Action") in _ACTIONS
+        and _one(fields, "Active") in ("true", "false")
+        and _one(fields, "Dir") in ("in", "out")
+        and all(_RANGE.fullmatch(one) or _KEYWORD.fullmatch(one) for one in _local_ports(fields))
+    )
+    return fields if is_rule else None
 
 
 def _one(fields: dict[str, list[str]], name: str) -> str:
     return fields.get(name.casefold(), [""])[0].casefold()
 
 
+def _local_ports(fields: dict[str, list[str]]) -> list[str]:
+    return [one for name in _LOCAL_PORTS for one in fields.get(name, ())]
+
+
 def _rule(name: str, fields: dict[str, list[str]]) -> PortRule | None:
     """Return what a rule says of the ports looked at; None where it says nothing of them, or is not in force."""
-    if _one(fields, "Active") != "true" or _one(fields, "Dir") != "in":
+    if _one(fields, "Active") != "true" or _one(fields, "Dir") != "in" or _one(fields, "Protocol") not in ("", _TCP):
         return None
-    if _one(fields, "Protocol") not in ("", _TCP) or any(one.casefold() in fields for one in _ELSEWHERE):
+    if any(_ELSEWHERE.fullmatch(field) for field in fields):
         return None
-    named = [one for key in ("lport", "lport2_10") for one in fields.get(key, ())]
+    named = _local_ports(fields)
     ports = tuple(port for port in PORTS if _names(named, port) and _is_of_listener(fields, port))
-    if not ports:
-        return None
     profiles = [one.casefold() for one in fields.get("profile", PROFILES)]
-    limits = [f"{limit}={value}" for limit in _LIMITS for value in fields.get(limit.casefold(), ())]
-    return PortRule(
+    limits = [f"{field}={value}" for field, values in fields.items() if field not in _NO_LIMITS for value in values]
+    rule = PortRule(
         name=name,
         action=_ACTIONS[_one(fields, "Action")],
         ports=ports,
         profiles=tuple(one for one in PROFILES if one.casefold() in profiles),
         scope=", ".join(limits),
     )
+    return rule if ports else None
 
 
 def _names(named: list[str], port: int) -> bool:
