@@ -15,13 +15,15 @@ from tests.lab.exposed import DENY_445, INTERFACE, SERVICING, ExposedWindows, Va
 from tests.lab.hives import HIVE_TOOL
 from tests.needs import needs_data, needs_tool
 from tests.test_hive_real import unpacked
+from triage.artefacts.hive import open_hive
+from triage.artefacts.locate import HiveKind
 from triage.examiners.exposure import examine_driver
-from triage.examiners.hive_report import open_hive_file
+from triage.examiners.registry import examine_hive
 from triage.indicators.ms17_010 import load_fixes
 from triage.model.errors import ArtefactError
 from triage.model.exposure import Check, ControlSetRole, Exposure, ExposureRow, ExposureVerdict
 from triage.model.exposure_facts import Driver, DriverState, ExposureFacts
-from triage.pipeline.lone_hives import report_hives
+from triage.model.gap import Where
 from triage.verdict.exposure import judge_exposure
 
 EXPOSED, MITIGATED, PROTECTED = ExposureVerdict.EXPOSED, ExposureVerdict.MITIGATED, ExposureVerdict.PROTECTED
@@ -39,23 +41,19 @@ pytestmark = needs_tool(HIVE_TOOL)
 
 def exposure(system: bytes | None, software: bytes | None = None, found: Driver | None = None) -> Exposure:
     """Judge hives and a driver as those of one Windows."""
-    given_hives = {"SYSTEM": system, "SOFTWARE": software}
-    report = report_hives([open_hive_file(data, name) for name, data in given_hives.items() if data is not None])
-    settings = [one for hive in report.hives for one in hive.settings]
-    of_software = [hive.software_settings for hive in report.hives if hive.software_settings is not None]
+    hives = [open_hive(data, where=Where(path="hive")) for data in (system, software) if data is not None]
+    told = [
+        examine_hive(hive, HiveKind.SYSTEM if hive.key("Select") is not None else HiveKind.SOFTWARE) for hive in hives
+    ]
     facts = ExposureFacts(
         volume="v1",
         windows="Windows",
         driver=found,
-        settings=tuple(settings),
-        software=of_software[0] if of_software else None,
-        is_stale=any(hive.is_stale for hive in report.hives),
+        settings=tuple(settings for one in told if one.system is not None for settings in one.system.settings),
+        software=next((one.settings for one in told if one.settings is not None), None),
+        is_stale=any(hive.is_stale for hive in hives),
     )
-    judged = judge_exposure(facts, TABLE)
-    if found is None:
-        assert report.exposure is not None
-        assert report.exposure.rows == judged.rows
-    return judged
+    return judge_exposure(facts, TABLE)
 
 
 def row(judged: Exposure, check: Check, role: ControlSetRole = ControlSetRole.CURRENT) -> ExposureRow:
