@@ -40,6 +40,7 @@ KEYS = [
     "deleted",
     "journals",
     "timeline",
+    "exposure",
 ]
 FINDING_KEYS = {
     "id", "family", "kind", "indicator", "set", "severity", "where", "times", "digests", "excerpt", "facts", "deleted",

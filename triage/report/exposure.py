@@ -13,16 +13,20 @@ def exposure_line(exposure: Exposure) -> str:
     """Return the answer for one Windows, on one line."""
     windows = exposure.windows if exposure.volume is None else f"{exposure.volume}/{exposure.windows}"
     verdict = say(exposure.verdict, EXPOSURE_VERDICTS).upper()
-    reasons = " ".join(_(reason) for reason in exposure.reasons)
+    reasons = _sentences(exposure.reasons)
     return _("MS17-010 ({windows}): {verdict}. {reasons}").format(windows=windows, verdict=verdict, reasons=reasons)
 
 
 def exposure_table(exposure: Exposure) -> Iterator[str]:
     """Yield a line for each row, and one for where its value stands."""
     for row in exposure.rows:
-        yield f"  {say(row.verdict, EXPOSURE_VERDICTS):<12}{_titled(row)}: {row.value}"
-        yield f"  {'':<12}{' '.join(_(reason) for reason in row.reasons)}"
-        yield f"  {'':<12}{row.source}"
+        verdict = say(row.verdict, EXPOSURE_VERDICTS)
+        lines = (f"{_titled(row)}: {row.value}", _sentences(row.reasons), row.source)
+        yield from (f"  {first:<12}{line}" for first, line in zip((verdict, "", ""), lines, strict=True))
+
+
+def _sentences(reasons: tuple[str, ...]) -> str:
+    return " ".join(map(_, reasons))
 
 
 def _titled(row: ExposureRow) -> str:
