@@ -48,6 +48,13 @@ def test_no_version_where_there_is_none() -> None:
             read_file_version(data)
 
 
+@pytest.mark.parametrize("mark", [struct.pack("<I", 0xFEEF04BD), "VS_VERSION_INFO".encode("utf-16-le")])
+def test_resource_without_its_marks_is_none(mark: bytes) -> None:
+    whole = driver(WINDOWS_7)
+    with pytest.raises(ParseError):
+        read_file_version(whole.replace(mark, bytes(len(mark))))
+
+
 def test_cut_off_driver_has_no_version() -> None:
     whole = driver(WINDOWS_7)
     end_of_numbers = whole.index(struct.pack("<I", 0xFEEF04BD)) + 16

@@ -106,12 +106,12 @@ def _update(named: _Named, windows: Version | None) -> Update:
     if numbers is None:
         state = UpdateState.ABSENT if key.found("Installed").value == 0 else UpdateState.INSTALLED
         return Update(name=name, state=state, source=key.source, installed_utc=key.last_written_utc)
-    is_rollup = name == _ROLLUP and windows is not None and windows[2] == numbers[0]
+    makes = (windows[0], windows[1], *numbers) if name == _ROLLUP and windows is not None else None
     state_number = key.found("CurrentState").value
     return Update(
         name=f"rollup {numbers[0]}.{numbers[1]}" if name == _ROLLUP else name,
         state=_STATES.get(state_number, UpdateState.ABSENT) if isinstance(state_number, int) else UpdateState.ABSENT,
         source=key.source,
         installed_utc=filetime_to_iso(high << 32 | low) if isinstance(high, int) and isinstance(low, int) else None,
-        version=(windows[0], windows[1], *numbers) if windows is not None and is_rollup else None,
+        version=makes,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from triage.examiners.exposure import DRIVER_PATH, LARGEST_DRIVER_BYTES, examine_driver
 from triage.model.exposure_facts import Driver, DriverState, ExposureFacts
@@ -23,11 +23,13 @@ def exposure_facts(
     table: MftTable,
     paths: Paths,
     streams: Streams,
-    installations: Iterable[Installation],
+    installations: Sequence[Installation],
     *,
     is_whole: bool,
 ) -> Iterator[ExposureFacts]:
     """Yield what each Windows tells; where the volume is not `is_whole`, a file that is not seen may still be there."""
+    if not installations:
+        return
     found = {path.lower(): (entry, path) for entry, path in find_entries(table, paths, names=("drivers", _NAME))}
     for one in installations:
         entry, path = found.get(f"{one.folder}/{DRIVER_PATH}".lower(), (None, f"{one.folder}/{DRIVER_PATH}"))

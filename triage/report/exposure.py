@@ -18,11 +18,11 @@ def exposure_line(exposure: Exposure) -> str:
 
 
 def exposure_table(exposure: Exposure) -> Iterator[str]:
-    """Yield a line for each row, and one for where its value stands."""
+    """Yield three lines for each row: what was found, what that means, and where it stands."""
     for row in exposure.rows:
-        verdict = say(row.verdict, EXPOSURE_VERDICTS)
-        lines = (f"{_titled(row)}: {row.value}", _sentences(row.reasons), row.source)
-        yield from (f"  {first:<12}{line}" for first, line in zip((verdict, "", ""), lines, strict=True))
+        yield f"  [{say(row.verdict, EXPOSURE_VERDICTS)}] {_titled(row)}: {row.value}"
+        yield f"    {_sentences(row.reasons)}"
+        yield f"    {row.source}"
 
 
 def _sentences(reasons: tuple[str, ...]) -> str:
