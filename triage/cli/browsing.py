@@ -17,6 +17,7 @@ from triage.examiners.views import FACT as VIEW_FACT
 from triage.model.errors import EvidenceError, ExitCode, UsageError
 from triage.model.escape import escape_terminal
 from triage.model.event import Event
+from triage.model.exposure import ControlSetRole
 from triage.model.finding import Finding, Severity
 from triage.model.gap import Gap, Where
 from triage.model.text import _
@@ -155,8 +156,11 @@ def _on_or_off(flag: bool | None) -> str | None:
 def _show_finding(finding: Finding) -> None:
     facts = finding.facts
     place = "\\".join(facts[name] for name in ("key", "value") if name in facts)
-    marks = "".join(f" [{facts[name]}]" for name in (VIEW_FACT, "control_set_role") if name in facts)
-    _say(f"{finding.severity.value.upper()} {finding.indicator}{marks}: {place}  {finding.excerpt}")
+    role = facts.get("control_set_role", ControlSetRole.CURRENT)
+    marks = [facts[VIEW_FACT]] if VIEW_FACT in facts else []
+    marks += [role] if role != ControlSetRole.CURRENT else []
+    shown = "".join(f" [{mark}]" for mark in marks)
+    _say(f"{finding.severity.value.upper()} {finding.indicator}{shown}: {place}  {finding.excerpt}")
     if "note" in facts:
         _say(f"  {facts['note']}")
 
