@@ -10,6 +10,7 @@ from triage.artefacts.hive import open_or_gap
 from triage.artefacts.regf_plan import LogFile
 from triage.artefacts.software import SoftwareHive, read_software
 from triage.artefacts.system import SystemHive, read_system
+from triage.examiners.hive_report import HiveReport, open_hive_file, report_hive
 from triage.model.gap import Gap, Where
 
 
@@ -23,6 +24,11 @@ class ParsedSoftware(SoftwareHive, frozen=True, kw_only=True):
     """A SOFTWARE hive and its gaps."""
 
     gaps: tuple[Gap, ...]
+
+
+def examine_hive_file(data: bytes, name: str, logs: Sequence[LogFile] = ()) -> HiveReport:
+    """Examine a hive on its own."""
+    return report_hive(open_hive_file(data, name, logs))
 
 
 def parse_system(data: bytes, where: Where, logs: Sequence[LogFile] = ()) -> ParsedSystem:

@@ -10,6 +10,7 @@ import bagit
 
 from triage.model.entry import StreamState
 from triage.model.evidence import Evidence, EvidenceFormat, WriteProof, WriteProofMethod
+from triage.model.exposure import Check, ControlSetRole, Exposure, ExposureRow, ExposureVerdict
 from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import IndicatorSet
@@ -176,6 +177,28 @@ def sample_report(
             destination=destination, files=3, bytes=25,
             by_outcome={RescueOutcome.RESCUED: 3, RescueOutcome.ENCRYPTED: 230, RescueOutcome.FAILED: 1},
             bytes_by_outcome={RescueOutcome.RESCUED: 25, RescueOutcome.ENCRYPTED: 88_000_000},
+        ),
+        exposure=(
+            Exposure(
+                volume="v2", windows="Windows", verdict=ExposureVerdict.EXPOSED, decided_by=(Check.DRIVER,),
+                reasons=(
+                    (
+                        "The hole of MS17-010 is open: the fix is missing, "
+                        "and nothing that was found closes the way to it."
+                    ),
+                ),
+                rows=(
+                    ExposureRow(
+                        check=Check.DRIVER, verdict=ExposureVerdict.EXPOSED, source="Windows/System32/drivers/srv.sys",
+                        value="6.1.7601.17514 (fixed from 6.1.7601.23689)",
+                        reasons=("This version of the SMBv1 server does not hold the fix.",),
+                    ),
+                    ExposureRow(
+                        check=Check.PORT_445, verdict=ExposureVerdict.NOT_KNOWN, value=f"Domain: open by {HOSTILE}",
+                        source="SYSTEM", control_set=ControlSetRole.LAST_KNOWN_GOOD,
+                    ),
+                ),
+            ),
         ),
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from triage.cli import triage
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import ExitCode
 from triage.model.evidence import Evidence, WriteProof
+from triage.model.exposure import Check, ControlSetRole, Exposure, ExposureRow, ExposureVerdict
 from triage.model.finding import Finding, FindingKind
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import IndicatorSet
@@ -167,12 +168,19 @@ def test_materiality_table_is_that_of_the_code() -> None:
     assert len(MATERIAL) == len(GapKind)
 
 
+def test_exposure_table_is_that_of_the_code() -> None:
+    rows = rows_of(method(), "Check", "What is read", "Open", "Closed", "Published by")
+    assert [row[0] for row in rows] == [check.value for check in Check]
+    assert all(all(row) for row in rows)
+    assert [role for role in ControlSetRole if f"`{role}`" not in method()] == []
+
+
 def test_every_key_of_the_report_is_explained() -> None:
     text = read(DOCS / "report.md")
     structs = (
         *(Report, Tool, IndicatorSet, CaseInfo, Evidence, WriteProof, VolumeInfo, WindowsInfo),
         *(Finding, Where, Gap, Coverage, Reconciliation, Verdict, RescueSummary),
-        *(VolumeLedger, ExcludedFolder),
+        *(VolumeLedger, ExcludedFolder, Exposure, ExposureRow),
     )
     keys = {field for struct in structs for field in struct.__struct_fields__}
     explained = set(re.findall(r"[a-z0-9_]+", " ".join(_CODE.findall(text))))
@@ -181,7 +189,7 @@ def test_every_key_of_the_report_is_explained() -> None:
 
 def test_every_value_has_its_word() -> None:
     report, recovery = read(DOCS / "report.md"), read(DOCS / "quickstart-recovery.md")
-    values = [*FindingKind, *StreamState, *StreamForm, *RescueOutcome]
+    values = [*FindingKind, *StreamState, *StreamForm, *RescueOutcome, *Check, *ExposureVerdict]
     assert [value for value in values if f"`{value}`" not in report] == []
     outcomes = rows_of(recovery, "Outcome", "Copied", "Meaning", "What to do")
     assert sorted(row[0].strip("`") for row in outcomes) == sorted(outcome.value for outcome in RescueOutcome)

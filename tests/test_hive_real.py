@@ -10,11 +10,11 @@ import pytest
 from regipy.registry import RegistryHive
 
 from tests.needs import data_path, needs_data
-from tests.parsed_hives import parse_software, parse_system
+from tests.parsed_hives import examine_hive_file, parse_software, parse_system
 from triage.artefacts.hive import MAX_GAPS, open_hive
 from triage.artefacts.locate import HiveKind
 from triage.artefacts.system import Service, SystemHive
-from triage.examiners.hive_report import HiveReport, examine_hive_file
+from triage.examiners.hive_report import HiveReport
 from triage.examiners.services import examine_services
 from triage.indicators.work_directory import work_directory_name
 from triage.model.errors import ArtefactError

@@ -23,11 +23,11 @@ from tests.lab.hives import (
     system_hive,
 )
 from tests.needs import needs_tool
-from tests.parsed_hives import ParsedSystem, parse_system
+from tests.parsed_hives import ParsedSystem, examine_hive_file, parse_system
 from triage.artefacts.marvin32 import marvin32
 from triage.artefacts.regf_plan import LogFile
 from triage.artefacts.regf_replay import replay
-from triage.examiners.hive_report import HiveReport, examine_hive_file
+from triage.examiners.hive_report import HiveReport
 from triage.model.errors import ArtefactError, ExitCode
 from triage.model.gap import GapKind, Where
 

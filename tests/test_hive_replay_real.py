@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import pytest
 
 from tests.needs import data_path, needs_data
+from tests.parsed_hives import examine_hive_file
 from triage.artefacts.hive import Hive, open_hive
 from triage.artefacts.regf_plan import LogFile
-from triage.examiners.hive_report import HiveSize, examine_hive_file
+from triage.examiners.hive_report import HiveSize
 from triage.model.gap import GapKind, Where
 
 WHERE = Where(path="hive")

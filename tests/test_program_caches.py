@@ -17,11 +17,12 @@ from tests.lab.hive_logs import dirty_hive, new_log, with_sequences
 from tests.lab.hives import HIVE_TOOL, PLAIN_SERVICES, system_hive
 from tests.lab.shimcaches import WRITERS, LabProgram, write_7, write_xp
 from tests.needs import data_path, needs_data, needs_tool
+from tests.parsed_hives import examine_hive_file
 from tests.test_registry_survey import CONFIG, case_with
 from triage.artefacts.amcache import read_amcache
 from triage.artefacts.hive import open_hive
 from triage.artefacts.recent_file_cache import parse_recent_file_cache
-from triage.examiners.hive_report import HiveReport, examine_hive_file
+from triage.examiners.hive_report import HiveReport
 from triage.examiners.programs import DESTROYERS, volume_path
 from triage.indicators.load import load_builtin
 from triage.indicators.work_directory import work_directory_name

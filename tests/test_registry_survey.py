@@ -84,6 +84,10 @@ def test_a_dirty_hive_without_its_log_leaves_the_question_open(tmp_path: Path, l
     case = case_with(tmp_path, files)
     assert case.exit_code is ExitCode.INCONCLUSIVE
     assert [gap.kind for gap in case.report.gaps if gap.material] == [GapKind.HIVE_DIRTY]
+    [exposure] = case.report.exposure
+    assert any(
+        reason.startswith("The last changes to the registry were not written out") for reason in exposure.reasons
+    )
 
 
 def test_a_log_on_bad_sectors_is_not_replayed_and_named(tmp_path: Path) -> None:

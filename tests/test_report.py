@@ -43,6 +43,7 @@ KEYS = [
     "journals",
     "timeline",
     "cleanup",
+    "exposure",
 ]
 FINDING_KEYS = {
     "id", "family", "kind", "indicator", "set", "severity", "where", "times", "digests", "excerpt", "facts", "deleted",

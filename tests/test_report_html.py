@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from tests.sample_report import HOSTILE, finding, sample_report
+from triage.model.exposure import Exposure
 from triage.model.finding import FindingKind
 from triage.model.report import Report
 from triage.model.text import set_language
@@ -82,6 +83,8 @@ def test_the_order_is_verdict_then_what_to_do_then_the_rest() -> None:
     headings = [
         "Indicators found: WannaCry", "stage 4 of 5, encrypting", "What to do", "Do not boot this disk",
         "Why this verdict", "Evidence", "unchanged", "Volumes", "only NTFS volumes are examined", "FRONTDESK-02",
+        "Exposure: was the hole open", "v2/Windows exposed", "The hole of MS17-010 is open",
+        "MS17-010: version of srv.sys", "fixed from 6.1.7601.23689", "last known good control set",
         "Findings", "30 more in findings.jsonl", "Coverage", "DOES NOT ADD UP", "✓ agree", "✗ differ by 1",
         "Gaps", "Material", "8 sectors cannot be read", "Not material", "Rescued files", "Check it yourself",
         "sha256sum -c SHA256SUMS", "ssh-keygen -Y verify",
@@ -141,10 +144,16 @@ def hostile_report() -> Report:
         evidence=(
             replace(base.evidence[0], path=evil, write_proof=replace(proof, before={evil: evil}, after={evil: 1})),
         ),
+        exposure=tuple(_evil_exposure(one, evil) for one in base.exposure),
         tool=replace(base.tool, libraries={evil: evil}),
         verdict=replace(base.verdict, advice=(evil,), stage_name=evil),
         coverage=replace(base.coverage, streams_by_state={evil: 1}),
     )
+
+
+def _evil_exposure(exposure: Exposure, evil: str) -> Exposure:
+    rows = tuple(msgspec.structs.replace(row, value=evil, source=evil, reasons=(evil,)) for row in exposure.rows)
+    return msgspec.structs.replace(exposure, windows=evil, reasons=(evil,), rows=rows)
 
 
 def test_hostile_text_is_shown_and_does_nothing() -> None:

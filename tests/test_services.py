@@ -18,9 +18,8 @@ from tests.lab.hives import (
     work_directory_service,
 )
 from tests.needs import needs_tool
-from tests.parsed_hives import parse_system
+from tests.parsed_hives import examine_hive_file, parse_system
 from triage.artefacts.locate import HiveKind
-from triage.examiners.hive_report import examine_hive_file
 from triage.examiners.services import examine_services
 from triage.indicators.work_directory import work_directory_name
 from triage.model.errors import ArtefactError
@@ -97,14 +96,14 @@ def test_finding_can_be_reproduced_by_hand(tmp_path: Path) -> None:
         "service": "mssecsvc2.0",
         "key": r"ControlSet001\Services\mssecsvc2.0",
         "control_set": "1",
-        "in_current_control_set": "true",
+        "control_set_role": "current",
         "display_name": "Microsoft Security Center (2.0) Service",
         "image_path": r"C:\WINDOWS\mssecsvc.exe -m security",
         "object_name": "LocalSystem",
         "type": "16",
         "start": "2",
     }
-    assert (second.facts["control_set"], second.facts["in_current_control_set"]) == ("2", "false")
+    assert (second.facts["control_set"], second.facts["control_set_role"]) == ("2", "last-known-good")
     offset = first.where.offset_bytes
     assert offset is not None
     assert b"mssecsvc2.0" in (tmp_path / "SYSTEM").read_bytes()[offset : offset + 90]

@@ -77,14 +77,14 @@ def system_hive(
 ) -> None:
     """Write a SYSTEM hive: Select, and in each control set services, computer name and time zone."""
     select = {"Current": current, "Default": current, "Failed": 0, "LastKnownGood": control_sets}
-    keys = {"Select": [_dword(name, value) for name, value in select.items()]}
+    keys = {"Select": [dword_value(name, value) for name, value in select.items()]}
     for number in range(1, control_sets + 1):
         control_set = f"ControlSet{number:03d}"
         name_key = rf"{control_set}\Control\ComputerName"
         for key in ("ComputerName", "ActiveComputerName"):
             keys[rf"{name_key}\{key}"] = [text_value("ComputerName", computer_name)]
         keys[rf"{control_set}\Control\TimeZoneInformation"] = [
-            _dword("Bias", -480 & 0xFFFFFFFF),
+            dword_value("Bias", -480 & 0xFFFFFFFF),
             text_value("StandardName", "@tzres.dll,-572"),
             text_value("TimeZoneKeyName", time_zone),
         ]
@@ -98,7 +98,7 @@ def system_hive(
                 binary_value("AppCompatCache", shimcache, kind=3)
             ]
         for key, numbers in (control_numbers or {}).items():
-            keys[rf"{control_set}\Control\{key}"] = [_dword(name, value) for name, value in numbers.items()]
+            keys[rf"{control_set}\Control\{key}"] = [dword_value(name, value) for name, value in numbers.items()]
         keys[rf"{control_set}\Services"] = []
         for service in services:
             if number in (service.control_sets or (number,)):
@@ -185,8 +185,8 @@ def _cell(content: bytes, size_bytes: int) -> bytes:
 
 
 def _service_keys(key: str, service: LabService) -> dict[str, list[str]]:
-    values = [_dword("Type", service.type), _dword("Start", service.start)]
-    values += [_dword("ErrorControl", service.error_control), text_value("ImagePath", service.image_path, kind=2)]
+    values = [dword_value("Type", service.type), dword_value("Start", service.start)]
+    values += [dword_value("ErrorControl", service.error_control), text_value("ImagePath", service.image_path, kind=2)]
     if service.display_name:
         values.append(text_value("DisplayName", service.display_name))
     if service.object_name:
@@ -196,7 +196,7 @@ def _service_keys(key: str, service: LabService) -> dict[str, list[str]]:
     return {key: values, rf"{key}\Parameters": [text_value("ServiceDll", service.service_dll, kind=2)]}
 
 
-def _dword(name: str, value: int) -> str:
+def dword_value(name: str, value: int) -> str:
     return f'"{name}"=dword:{value:08x}'
 
 

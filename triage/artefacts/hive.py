@@ -46,6 +46,7 @@ class Hive:
         self._gaps = tuple(gaps)
         self._as_found = as_found
         self._damages = dict.fromkeys(damages)  # in order, each once however often a key is looked into
+        self._damaged_keys: set[str] = set()
         self._file = pyregf.file()  # has to outlive its keys
         self._file.open_file_object(io.BytesIO(data))
         root = self._file.get_root_key()
@@ -85,6 +86,17 @@ class Hive:
         """Keep a damage met at a key for `gaps`."""
         detail = rf"key \{path}: {damage.detail}"
         self._damages[Damage(detail=detail, offset_bytes=damage.offset_bytes)] = None
+        self._damaged_keys.add(path.casefold())
+
+    def is_sound_at(self, path: str) -> bool:
+        """Whether nothing disagreed so far at a key and those above it: what is not there is then truly absent."""
+        names = path.casefold().split("\\")
+        return self._damaged_keys.isdisjoint({"", *("\\".join(names[:depth]) for depth in range(1, len(names) + 1))})
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its last changes are not in it: they stand in logs that could not be replayed, or not all."""
+        return any(gap.kind is GapKind.HIVE_DIRTY and gap.material for gap in self._gaps)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:

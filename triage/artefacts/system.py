@@ -13,9 +13,13 @@ from msgspec import Struct
 
 from triage.artefacts.hibernation import fast_startup_enabled, hibernation_enabled
 from triage.artefacts.hive import Hive, HiveKey
+from triage.artefacts.lookup import Lookup
 from triage.artefacts.mounted_devices import read_drive_letters
 from triage.artefacts.pending_renames import PendingRenames, read_pending_renames
 from triage.artefacts.regf import Damage
+from triage.artefacts.smb import read_control_set
+from triage.model.exposure import ControlSetRole
+from triage.model.exposure_facts import ControlSetSettings
 from triage.model.filetime import filetime_to_iso
 from triage.model.gap import Where
 from triage.model.volume import WindowsInfo
@@ -48,6 +52,7 @@ class Service(Struct, frozen=True, kw_only=True):
 class SystemHive(Struct, frozen=True, kw_only=True):
     """What a SYSTEM hive says.
 
+    `settings` are those of the current control set and of the last known good one, where it is another.
     `time_zone_bias_minutes` is what has to be added to local time for UTC.
     """
 
@@ -56,7 +61,17 @@ class SystemHive(Struct, frozen=True, kw_only=True):
     control_sets: tuple[int, ...] = ()
     services: tuple[Service, ...] = ()
     pending_renames: tuple[PendingRenames, ...] = ()
+    settings: tuple[ControlSetSettings, ...] = ()
     time_zone_bias_minutes: int | None = None
+
+    def role(self, control_set: int) -> ControlSetRole | None:
+        """Say what Windows does with a control set; None where the hive does not name the current one."""
+        if self.windows.current_control_set is None:
+            return None
+        if control_set == self.windows.current_control_set:
+            return ControlSetRole.CURRENT
+        is_last_good = control_set == self.windows.last_known_good_control_set
+        return ControlSetRole.LAST_KNOWN_GOOD if is_last_good else ControlSetRole.OTHER
 
 
 def read_system(hive: Hive) -> SystemHive:
@@ -73,6 +88,7 @@ def read_system(hive: Hive) -> SystemHive:
     controls = list(by_set.values())
     services = [service for number in control_sets for service in _services(hive, number, control_sets[number])]
     time_zone = next((key for control in controls if (key := control.subkey("TimeZoneInformation"))), None)
+    pending = tuple(one for number, key in by_set.items() for one in read_pending_renames(key, number))
     return SystemHive(
         where=hive.where,
         windows=WindowsInfo(
@@ -86,8 +102,30 @@ def read_system(hive: Hive) -> SystemHive:
         ),
         control_sets=tuple(control_sets),
         services=tuple(services),
-        pending_renames=tuple(one for number, key in by_set.items() for one in read_pending_renames(key, number)),
+        pending_renames=pending,
+        settings=_settings(hive, control_sets, current, last_known_good, pending),
         time_zone_bias_minutes=None if time_zone is None else _bias_minutes(time_zone),
+    )
+
+
+def _settings(
+    hive: Hive,
+    control_sets: dict[int, HiveKey],
+    current: int | None,
+    last_known_good: int | None,
+    pending: tuple[PendingRenames, ...],
+) -> tuple[ControlSetSettings, ...]:
+    """Read the settings of the control set that Windows starts with, and of the one that last worked."""
+    roles = {last_known_good: ControlSetRole.LAST_KNOWN_GOOD, current: ControlSetRole.CURRENT}
+    return tuple(
+        read_control_set(
+            Lookup(hive, control_sets[number], control_sets[number].path),
+            number,
+            role,
+            tuple(one for one in pending if one.control_set == number),
+        )
+        for number, role in reversed(roles.items())
+        if number is not None and number in control_sets
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -11,14 +12,19 @@ from tqdm import tqdm
 from triage.artefacts.locate import LOG_SUFFIXES
 from triage.artefacts.regf_plan import LogFile
 from triage.cli.listing import volume_line
-from triage.examiners.hive_report import HiveReport, examine_hive_file
+from triage.examiners.hive_report import HiveFile, HiveReport, open_hive_file
 from triage.examiners.views import FACT as VIEW_FACT
-from triage.model.errors import EvidenceError, ExitCode
+from triage.model.errors import EvidenceError, ExitCode, UsageError
 from triage.model.escape import escape_terminal
+from triage.model.event import Event
+from triage.model.exposure import ControlSetRole
 from triage.model.finding import Finding, Severity
 from triage.model.gap import Gap, Where
 from triage.model.text import _
 from triage.pipeline.browse import Browser, parse_address, require_volume
+from triage.pipeline.lone_hives import report_hives
+from triage.report.document import json_document
+from triage.report.exposure import exposure_line, exposure_table
 
 
 @click.command("list")
@@ -65,23 +71,38 @@ def cat(address: str) -> ExitCode:
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--log",
     "logs",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A transaction log of this hive; without it, FILE.LOG, .LOG1 and .LOG2 are taken where they are.",
+    help="A transaction log of the one hive; without it, FILE.LOG, .LOG1 and .LOG2 are taken where they are.",
 )
-def hive(file: Path, logs: tuple[Path, ...]) -> ExitCode:
-    """Show what a registry hive (SYSTEM, SOFTWARE, NTUSER.DAT) says: Windows, services, findings."""
-    found = [LogFile(where=Where(path=str(log)), data=_read(log)) for log in logs or _logs_beside(file)]
-    report = examine_hive_file(_read(file), str(file), found)
-    _show_hive(report)
-    _warn(list(report.gaps))
-    if any(finding.severity is not Severity.LOW for finding in report.findings):
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+def hive(files: tuple[Path, ...], logs: tuple[Path, ...], as_json: bool) -> ExitCode:
+    """Show what registry hives of one Windows (SYSTEM, SOFTWARE, NTUSER.DAT) say: findings, events, exposure."""
+    if logs and len(files) > 1:
+        raise UsageError(_("--log goes with one hive only"), hint=_("name the logs like their hives, beside them"))
+    report = report_hives([_open_hive(file, logs or _logs_beside(file)) for file in files])
+    if as_json:
+        click.echo(json_document(report))
+    else:
+        for one in report.hives:
+            _show_hive(one, named=len(files) > 1)
+        if report.exposure is not None:
+            for line in (exposure_line(report.exposure), *exposure_table(report.exposure)):
+                _say(line)
+    _warn([gap for one in report.hives for gap in one.gaps])
+    if any(finding.severity is not Severity.LOW for one in report.hives for finding in one.findings):
         return ExitCode.INDICATORS_FOUND
-    return ExitCode.INCONCLUSIVE if any(gap.material for gap in report.gaps) else ExitCode.OK
+    is_open = any(gap.material for one in report.hives for gap in one.gaps)
+    return ExitCode.INCONCLUSIVE if is_open else ExitCode.OK
+
+
+def _open_hive(file: Path, logs: Iterable[Path]) -> HiveFile:
+    found = [LogFile(where=Where(path=str(log)), data=_read(log)) for log in logs]
+    return open_hive_file(_read(file), str(file), found)
 
 
 def _read(file: Path) -> bytes:
@@ -100,9 +121,10 @@ def _logs_beside(file: Path) -> list[Path]:
         return []  # the hive itself cannot be read then, and says so
 
 
-def _show_hive(report: HiveReport) -> None:
+def _show_hive(report: HiveReport, *, named: bool) -> None:
     windows, size, as_found = report.windows, report.size, report.as_found
     rows = (
+        (_("file"), report.name if named else None),
         (_("hive"), f"{report.content.value}, {size.keys} keys, {size.values} values"),
         (_("without its logs"), None if as_found is None else f"{as_found.keys} keys, {as_found.values} values"),
         (_("computer name"), windows.computer_name),
@@ -123,6 +145,8 @@ def _show_hive(report: HiveReport) -> None:
         _show_finding(finding)
     if not report.findings:
         _say(_("no known indicator in this hive"))
+    for event in report.events:
+        _show_event(event)
 
 
 def _on_or_off(flag: bool | None) -> str | None:
@@ -132,8 +156,17 @@ def _on_or_off(flag: bool | None) -> str | None:
 def _show_finding(finding: Finding) -> None:
     facts = finding.facts
     place = "\\".join(facts[name] for name in ("key", "value") if name in facts)
-    view = f" [{facts[VIEW_FACT]}]" if VIEW_FACT in facts else ""
-    _say(f"{finding.severity.value.upper()} {finding.indicator}{view}: {place}  {finding.excerpt}")
+    role = facts.get("control_set_role", ControlSetRole.CURRENT)
+    marks = [facts[VIEW_FACT]] if VIEW_FACT in facts else []
+    marks += [role] if role != ControlSetRole.CURRENT else []
+    shown = "".join(f" [{mark}]" for mark in marks)
+    _say(f"{finding.severity.value.upper()} {finding.indicator}{shown}: {place}  {finding.excerpt}")
+    if "note" in facts:
+        _say(f"  {facts['note']}")
+
+
+def _show_event(event: Event) -> None:
+    _say(f"{event.time_utc} {event.kind.value} ({event.source.value}): {event.what}")
 
 
 def _say(line: str) -> None:

@@ -10,6 +10,7 @@ from triage.artefacts.locate import HiveKind
 from triage.artefacts.settings import read_settings
 from triage.artefacts.software import SoftwareHive, read_software
 from triage.artefacts.system import SystemHive, read_system
+from triage.artefacts.updates import read_software_settings
 from triage.examiners.pending import examine_pending
 from triage.examiners.program_caches import examine_amcache, examine_shimcaches
 from triage.examiners.programs import Known
@@ -17,8 +18,10 @@ from triage.examiners.services import examine_services
 from triage.examiners.settings import examine_settings
 from triage.examiners.views import in_views
 from triage.indicators.load import Indicators, load_indicators
+from triage.indicators.ms17_010 import load_fixes
 from triage.indicators.work_directory import work_directory_name
 from triage.model.event import Event
+from triage.model.exposure_facts import SoftwareSettings
 from triage.model.finding import Finding
 from triage.model.gap import Gap
 
@@ -26,12 +29,14 @@ from triage.model.gap import Gap
 class ExaminedHive(Struct, frozen=True, kw_only=True):
     """What a hive says. Of one with logs this is the view after their replay; findings are those of both views.
 
-    `gaps` are of values that could not be parsed; those of the hive itself are its own (`Hive.gaps`). `computed_name`
-    is the name that WannaCry gives its work directory on a computer of this hive's name.
+    `settings` are what SOFTWARE says of the computer's exposure; SYSTEM's are in `system`. `gaps` are of values that
+    could not be parsed; those of the hive itself are its own (`Hive.gaps`). `computed_name` is the name that WannaCry
+    gives its work directory on a computer of this hive's name.
     """
 
     system: SystemHive | None = None
     software: SoftwareHive | None = None
+    settings: SoftwareSettings | None = None
     findings: tuple[Finding, ...] = ()
     events: tuple[Event, ...] = ()
     gaps: tuple[Gap, ...] = ()
@@ -63,7 +68,9 @@ def _examine_view(hive: Hive, kind: HiveKind, known: Known) -> ExaminedHive:
             return _examine_system(hive, known)
         case HiveKind.SOFTWARE:
             findings = examine_settings(read_settings(hive), hive.where, known.work_directories)
-            return ExaminedHive(software=read_software(hive), findings=findings)
+            software = read_software(hive)
+            settings = read_software_settings(hive, software.windows, load_fixes().updates)
+            return ExaminedHive(software=software, settings=settings, findings=findings)
         case HiveKind.USER:
             return ExaminedHive(findings=examine_settings(read_settings(hive), hive.where, known.work_directories))
         case HiveKind.AMCACHE:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from triage.artefacts.system import Service, SystemHive
 from triage.indicators.work_directory import SHAPE
+from triage.model.exposure import ControlSetRole
 from triage.model.finding import Finding, FindingKind, Severity
 
 FAMILY = "wannacry"
@@ -19,6 +20,11 @@ INDICATOR_SET = "wannacry-services"
 
 _WORM_NAME = re.compile(r"mssecsvc", re.IGNORECASE)
 _WORM_DISPLAY_NAME = re.compile(r"Microsoft Security Center \(2\.\d\) Service", re.IGNORECASE)
+_NOT_IN_CURRENT = {
+    ControlSetRole.LAST_KNOWN_GOOD: "not in the current control set: it runs only where Windows is started with its "
+    "last known good configuration",
+    ControlSetRole.OTHER: "not in the current control set: Windows does not start it",
+}
 STARTS_INSTALLER = re.compile(r'(?:^|[\\/"\s])tasksche\.exe(?=$|["\s])', re.IGNORECASE)
 
 
@@ -30,7 +36,13 @@ def examine_services(system: SystemHive, *, work_directory_name: str | None = No
     The shape alone is no finding: ordinary services have such names.
     """
     matches = ((service, _rule(service, work_directory_name)) for service in system.services)
-    return tuple(_finding(system, service, *rule) for service, rule in matches if rule is not None)
+    met = [(service, rule) for service, rule in matches if rule is not None]
+    current = {
+        service.name.casefold() for service, _rule in met if system.role(service.control_set) is ControlSetRole.CURRENT
+    }
+    return tuple(
+        _finding(system, service, *rule, is_current=service.name.casefold() in current) for service, rule in met
+    )
 
 
 def _rule(service: Service, work_directory_name: str | None) -> tuple[str, Severity] | None:
@@ -47,7 +59,7 @@ def _rule(service: Service, work_directory_name: str | None) -> tuple[str, Sever
     return "installer-image-service", Severity.MEDIUM
 
 
-def _finding(system: SystemHive, service: Service, indicator: str, severity: Severity) -> Finding:
+def _finding(system: SystemHive, service: Service, indicator: str, severity: Severity, *, is_current: bool) -> Finding:
     return Finding(
         family=FAMILY,
         kind=FindingKind.SERVICE,
@@ -57,18 +69,22 @@ def _finding(system: SystemHive, service: Service, indicator: str, severity: Sev
         where=replace(system.where, offset_bytes=service.offset_bytes),
         times={} if service.last_written is None else {"key_last_written": service.last_written},
         excerpt=service.image_path or "",
-        facts=_facts(system, service),
+        facts=_facts(system, service, is_current=is_current),
     )
 
 
-def _facts(system: SystemHive, service: Service) -> dict[str, str]:
-    """Return what the hive says of the service, values that are not there left out."""
-    current = system.windows.current_control_set
+def _facts(system: SystemHive, service: Service, *, is_current: bool) -> dict[str, str]:
+    """Return what the hive says of the service, values that are not there left out.
+
+    `is_current`: the current control set has a service of that name that is WannaCry's, too.
+    """
+    role = system.role(service.control_set)
     facts: dict[str, str | int | None] = {
         "service": service.name,
         "key": service.key_path,
         "control_set": service.control_set,
-        "in_current_control_set": None if current is None else str(service.control_set == current).lower(),
+        "control_set_role": role,
+        "note": None if role is None or is_current else _NOT_IN_CURRENT.get(role),
         "display_name": service.display_name,
         "image_path": service.image_path,
         "service_dll": service.service_dll,

@@ -10,6 +10,7 @@ from triage.model.change import JournalSummary
 from triage.model.cleanup import CleanupPlan
 from triage.model.deleted import DeletedSummary
 from triage.model.evidence import Evidence
+from triage.model.exposure import Exposure
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
@@ -127,6 +128,7 @@ class Report(Struct, frozen=True, kw_only=True):
     journals: tuple[JournalSummary, ...] = ()
     timeline: Timeline = Timeline()
     cleanup: CleanupPlan = CleanupPlan()
+    exposure: tuple[Exposure, ...] = ()
 
 
 class FirstVerdict(Struct, frozen=True, kw_only=True):

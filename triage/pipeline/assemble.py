@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from triage.indicators.ms17_010 import load_fixes
 from triage.model.change import JournalSummary
 from triage.model.deleted import DeletedSummary
 from triage.model.entry import StreamState
 from triage.model.event import Event, EventKind, EventSource
 from triage.model.evidence import Evidence
+from triage.model.exposure_facts import ExposureFacts
 from triage.model.finding import Digests, Finding, FindingKind
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import IndicatorSet
@@ -38,6 +40,7 @@ from triage.pipeline.journal import (
     EnumerationRecord,
     EventRecord,
     ExcludedRecord,
+    ExposureRecord,
     FindingRecord,
     GapRecord,
     IsolationRecord,
@@ -52,6 +55,7 @@ from triage.pipeline.journal import (
 )
 from triage.pipeline.ledger import Account
 from triage.verdict.cleanup import plan_cleanup
+from triage.verdict.exposure import judge_exposure
 from triage.verdict.judge import judge
 from triage.verdict.materiality import weigh
 from triage.verdict.timeline import build_timeline
@@ -118,6 +122,7 @@ class Gathered:
     unreadable: set[int] = field(default_factory=set)
     deleted: dict[str, DeletedSummary] = field(default_factory=dict)
     journals: dict[str, JournalSummary] = field(default_factory=dict)
+    exposures: dict[tuple[str | None, str], ExposureFacts] = field(default_factory=dict)
 
     def find(self, finding: Finding) -> None:
         """Take in a finding; one of a name waits for the digests of its file, which is read later."""
@@ -196,6 +201,8 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                     gathered.volumes[volume.id] = volume
             case EnumerationRecord(reconciliation):
                 gathered.enumerations[reconciliation.volume] = record
+            case ExposureRecord(facts):
+                gathered.exposures[facts.volume, facts.windows] = facts
             case IsolationRecord(isolation):
                 gathered.isolation[isolation] = None
             case SetsRecord(sets):
@@ -299,6 +306,7 @@ def build_report(
         journals=tuple(gathered.journals.values()),
         timeline=build_timeline(gathered.events.values()),
         cleanup=plan_cleanup(findings, volumes, verdict.stage),
+        exposure=tuple(judge_exposure(facts, load_fixes()) for facts in gathered.exposures.values()),
     )
 
 

@@ -31,6 +31,7 @@ from triage.pipeline.journal import (
     EnumerationRecord,
     EventRecord,
     ExcludedRecord,
+    ExposureRecord,
     FindingRecord,
     GapRecord,
     JournalWriter,
@@ -156,6 +157,8 @@ def _survey_all(
                 sizes = survey.table.streams.size_bytes[survey.streams.heads]
                 journal.add(VolumeRecord(survey.info))
                 journal.add(EnumerationRecord(survey.reconciliation, sum(sizes.tolist())))  # damaged ones pass 64 bits
+                for facts in survey.exposure:
+                    journal.add(ExposureRecord(facts))
                 if not skip_traces:
                     board.begin(0, Token(index, TRACES))
                     with suppress(EvidenceLostError):  # told when what other evidence holds has been read

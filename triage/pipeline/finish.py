@@ -33,7 +33,7 @@ from triage.report.seal import Seal, SigningKey, seal_case
 from triage.rescue.bag import copy_manifests, write_bag
 from triage.rescue.vault import Vault
 
-LIBRARIES = ("pytsk3", "libregf-python", "libfwnt-python", "yara-python", "cryptography", "numpy")
+LIBRARIES = ("pytsk3", "libregf-python", "libfwnt-python", "pefile", "yara-python", "cryptography", "numpy")
 UNSAVED = (RescueOutcome.FAILED, RescueOutcome.INCOMPLETE, RescueOutcome.INTERRUPTED)
 
 

@@ -24,6 +24,7 @@ from triage.model.entry import StreamForm, StreamState, Subject
 from triage.model.errors import ReportError
 from triage.model.event import Event
 from triage.model.evidence import Evidence
+from triage.model.exposure_facts import ExposureFacts
 from triage.model.finding import Digests, Finding
 from triage.model.gap import Gap
 from triage.model.indicator import IndicatorSet
@@ -76,6 +77,12 @@ class EnumerationRecord(Struct, frozen=True, array_like=True, tag="enumeration")
 
     reconciliation: Reconciliation
     bytes_total: int
+
+
+class ExposureRecord(Struct, frozen=True, array_like=True, tag="exposure"):
+    """What one Windows tells of its exposure; said again by a resumed run, the last one counts."""
+
+    facts: ExposureFacts
 
 
 class IsolationRecord(Struct, frozen=True, array_like=True, tag="isolation"):
@@ -171,6 +178,7 @@ Record = (
     | VolumeRecord
     | SetsRecord
     | EnumerationRecord
+    | ExposureRecord
     | IsolationRecord
     | FindingRecord
     | EventRecord

@@ -13,10 +13,12 @@ from triage.artefacts.hive import open_or_gap
 from triage.artefacts.locate import LOG_SUFFIXES, HiveKind, hive_kind, is_older_copy
 from triage.artefacts.regf_plan import LogFile
 from triage.artefacts.regf_replay import is_dirty
+from triage.artefacts.system import SystemHive
 from triage.artefacts.windows import windows_info
 from triage.examiners.registry import ExaminedHive, examine_hive
 from triage.examiners.views import in_older_copy
 from triage.indicators.load import Indicators
+from triage.model.exposure_facts import SoftwareSettings
 from triage.model.finding import Finding
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.told import Notes
@@ -35,6 +37,7 @@ _LOG_NAMES = tuple(name + suffix for name in _HIVE_NAMES for suffix in LOG_SUFFI
 _FOLDER = "config"
 _LOOKED_FOR = frozenset({*_HIVE_NAMES, *_LOG_NAMES, _FOLDER, hibernation.FILE_NAME})
 _CONFIG_FOLDER = re.compile(r"[^/]+/system32/config")
+_WINDOWS_HIVE = re.compile(r"([^/]+)/system32/config/(?:system|software)", re.IGNORECASE)
 _ORDER = {HiveKind.SYSTEM: 0, HiveKind.SOFTWARE: 1, HiveKind.USER: 2, HiveKind.AMCACHE: 3}
 
 
@@ -49,6 +52,18 @@ class _HiveEntry(NamedTuple):
     def is_older(self) -> bool:
         """Whether it is the copy in RegBack."""
         return is_older_copy(self.path)
+
+
+class Installation(NamedTuple):
+    """One Windows of a volume, by its folder: what its hives say, None of one that is not there or not read.
+
+    `is_stale`: the last changes to one of them were not written out.
+    """
+
+    folder: str
+    system: SystemHive | None
+    software: SoftwareSettings | None
+    is_stale: bool
 
 
 class _Located(NamedTuple):
@@ -82,6 +97,7 @@ class RegistrySurvey:
         self._notes = notes
         self._located = _locate(table, paths)
         self._examined: list[tuple[_HiveEntry, ExaminedHive]] = []
+        self._stale: set[int] = set()
 
     def examine(self) -> WindowsInfo | None:
         """Examine all hives; return what they say of the volume's Windows, None where there is none.
@@ -113,6 +129,23 @@ class RegistrySurvey:
         biases = (told.system.time_zone_bias_minutes for _hive, told in self._examined if told.system is not None)
         return next((bias for bias in biases if bias is not None), None)
 
+    def installations(self) -> list[Installation]:
+        """Return each Windows whose hives were examined; older copies of hives say nothing of the Windows of today."""
+        by_folder: dict[str, list[tuple[_HiveEntry, ExaminedHive]]] = {}
+        for hive, told in self._examined:
+            match = _WINDOWS_HIVE.fullmatch(hive.path)
+            if match is not None:
+                by_folder.setdefault(match[1], []).append((hive, told))
+        return [
+            Installation(
+                folder=folder,
+                system=next((told.system for _hive, told in hives if told.system is not None), None),
+                software=next((told.settings for _hive, told in hives if told.settings is not None), None),
+                is_stale=any(hive.entry in self._stale for hive, _told in hives),
+            )
+            for folder, hives in by_folder.items()
+        ]
+
     def _examine(self, hive: _HiveEntry) -> None:
         where = Where(volume=self._ntfs.id, path=hive.path, mft_entry=hive.entry)
         if hive.is_older and self._size(hive.entry) == 0:
@@ -129,6 +162,8 @@ class RegistrySurvey:
             names = frozenset(told.computed_name for _hive, told in self._examined if told.computed_name is not None)
             told = examine_hive(opened, hive.kind, names, self._indicators)
             self._note_gaps(hive, (*opened.gaps, *told.gaps))
+            if opened.is_stale:
+                self._stale.add(hive.entry)
             self._examined.append((hive, told))
             for finding in self._compared(hive, told):
                 self._notes.finding(finding)

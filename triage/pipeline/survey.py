@@ -15,6 +15,7 @@ from triage.examiners.places import times_of
 from triage.examiners.renames import RenameTimes
 from triage.indicators.load import Indicators
 from triage.model.entry import FIRST_USER_ENTRY, Subject
+from triage.model.exposure_facts import ExposureFacts
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Gap
 from triage.model.report import Reconciliation
@@ -22,6 +23,7 @@ from triage.model.told import Notes
 from triage.model.volume import VolumeInfo
 from triage.pipeline.artefacts import examine_artefacts
 from triage.pipeline.discover import FoundVolume
+from triage.pipeline.exposure import exposure_facts
 from triage.pipeline.registry import RegistrySurvey
 from triage.pipeline.text_logs import TextLogs
 from triage.volumes.ntfs import NtfsVolume
@@ -55,6 +57,7 @@ class Survey:
     suspect_entries: frozenset[int]
     undecided_entries: frozenset[int]
     reconciliation: Reconciliation
+    exposure: tuple[ExposureFacts, ...]
     rename_times: RenameTimes = field(default_factory=RenameTimes)
 
     def dated(self, finding: Finding, subject: Subject) -> Finding:
@@ -106,11 +109,11 @@ class Surveyor:
         streams = Streams(ntfs, table, paths)
         self._note_gaps(table.gaps)
         self._note_gaps(gaps_of_links(ntfs, table, paths))
-        windows = None
+        windows, installations = None, []
         if on_hives is not None:
             on_hives()
             registry = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes)
-            windows = registry.examine()
+            windows, installations = registry.examine(), registry.installations()
             examine_artefacts(ntfs, table, paths, streams, self._notes)
             clock = Clock(registry.bias_minutes, windows.time_zone if windows else None)
             TextLogs(ntfs, clock, self._indicators.network, self._notes).examine(table, paths, streams)
@@ -119,6 +122,7 @@ class Surveyor:
         told = self._names(ntfs, table, paths, names)
         reconciliation, gaps = reconcile(ntfs, table, streams, _count_orphans(table, paths))
         self._note_gaps(gaps)
+        is_whole = not any(gap.material for gap in (*table.gaps, *gaps))
         self._note_gaps(check_lists(ntfs, table))
         self._note_gaps(cross_links(ntfs, table, streams))
         return Survey(
@@ -133,6 +137,7 @@ class Surveyor:
             suspect_entries=frozenset(told.suspects),
             undecided_entries=frozenset(told.undecided),
             reconciliation=reconciliation,
+            exposure=tuple(exposure_facts(ntfs, table, paths, streams, installations, is_whole=is_whole)),
         )
 
     def _names(self, ntfs: NtfsVolume, table: MftTable, paths: Paths, names: NameExaminer) -> _Told:

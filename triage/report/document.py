@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 import msgspec
+from msgspec import Struct
 
 from triage.model.errors import ReportError
 from triage.model.finding import Finding
@@ -40,6 +41,11 @@ def write_document(report: Report, out: TextIO) -> None:
 def json_line(item: Finding | Gap) -> str:
     """Return `item` as JSON on one line, its id first."""
     return json.dumps({"id": item.id} | msgspec.to_builtins(item))
+
+
+def json_document(document: Struct) -> str:
+    """Return a document as indented ASCII JSON."""
+    return json.dumps(msgspec.to_builtins(document), indent=_INDENT)
 
 
 def load_report(path: Path) -> Report:

@@ -14,6 +14,7 @@ from triage.model.profile import Profile
 from triage.model.report import FirstVerdict, Report
 from triage.model.text import _, ngettext
 from triage.model.verdict import Outcome, Verdict
+from triage.report.exposure import exposure_line
 from triage.report.view import content_bytes, count_severities, families, place, reasons
 from triage.report.words import (
     FINDING_KINDS,
@@ -171,6 +172,7 @@ def _figures(report: Report) -> Iterator[str]:
         yield _("Parsing was kept from: {kept}").format(kept=kept_from(isolation))
         if isolation.allowed:
             yield _("NOT kept from: {open}").format(open=not_kept_from(isolation))
+    yield from map(exposure_line, report.exposure)
     yield from _deleted(report)
     if report.rescue is None:
         is_quick = report.case.profile is Profile.QUICK

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from triage.model.deleted import Recoverability
 from triage.model.entry import StreamState
+from triage.model.exposure import Check, ControlSetRole, ExposureVerdict
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
 from triage.model.isolation import Attempt, Isolation
@@ -47,6 +48,35 @@ FINDING_KINDS: Mapping[str, str] = {
     FindingKind.EXECUTION: N_("Programs that were run"),
     FindingKind.EVENT_LOG: N_("Event logs"),
     FindingKind.NETWORK: N_("Network traces"),
+}
+CHECKS: Mapping[str, str] = {
+    Check.DRIVER: N_("MS17-010: version of srv.sys"),
+    Check.UPDATES: N_("MS17-010: installed updates"),
+    Check.PENDING: N_("MS17-010: at the next start"),
+    Check.SMB1_SERVER: N_("SMBv1 server"),
+    Check.SMB1_CLIENT: N_("SMBv1 client"),
+    Check.SERVER_SERVICE: N_("Server service"),
+    Check.SMB_DEVICE: N_("SMB over TCP (SMBDeviceEnabled)"),
+    Check.TRANSPORT: N_("SMB over TCP (TransportBindName)"),
+    Check.NETBIOS: N_("NetBIOS over TCP/IP"),
+    Check.FIREWALL: N_("Windows firewall"),
+    Check.PORT_445: N_("Firewall: port 445 (SMB)"),
+    Check.PORT_139: N_("Firewall: port 139 (NetBIOS)"),
+    Check.PORT_135: N_("Firewall: port 135 (DCOM)"),
+    Check.DCOM: N_("DCOM"),
+    Check.DCOM_PROTOCOLS: N_("DCOM protocols"),
+}
+EXPOSURE_VERDICTS: Mapping[str, str] = {
+    ExposureVerdict.EXPOSED: N_("exposed"),
+    ExposureVerdict.MITIGATED: N_("mitigated"),
+    ExposureVerdict.PROTECTED: N_("protected"),
+    ExposureVerdict.NOTED: N_("noted"),
+    ExposureVerdict.NOT_KNOWN: N_("not known"),
+}
+CONTROL_SETS: Mapping[str, str] = {
+    ControlSetRole.CURRENT: N_("current control set"),
+    ControlSetRole.LAST_KNOWN_GOOD: N_("last known good control set"),
+    ControlSetRole.OTHER: N_("another control set"),
 }
 
 
