@@ -44,14 +44,17 @@ class HibernationFile(StrEnum):
 class WindowsInfo(Struct, frozen=True, kw_only=True):
     """What the hives of a volume say about its Windows; a field is None where they do not tell.
 
-    `hibernation_file` is None where the volume has none.
+    `installed_utc` is UTC ISO 8601; `hardware_clock_is_utc` says whether Windows takes the time of the hardware clock
+    for UTC, as other systems do, and not for local time. `hibernation_file` is None where the volume has none.
     """
 
     computer_name: str | None = None
     product: str | None = None
     version: str | None = None
     build: str | None = None
+    installed_utc: str | None = None
     time_zone: str | None = None
+    hardware_clock_is_utc: bool | None = None
     current_control_set: int | None = None
     last_known_good_control_set: int | None = None
     work_directory_name: str | None = None

@@ -51,6 +51,7 @@ from triage.pipeline.journal import (
     read_journal,
 )
 from triage.pipeline.ledger import Account
+from triage.verdict.chronology import Chronology
 from triage.verdict.judge import judge
 from triage.verdict.materiality import weigh
 from triage.verdict.timeline import build_timeline
@@ -246,8 +247,8 @@ def build_report(
     evidence: Sequence[Evidence],
     destination: Path | None,
     deleted: bool = True,
-) -> Report:
-    """Number and weigh everything, judge it, and put it into one document."""
+) -> tuple[Report, Chronology]:
+    """Number and weigh everything, judge it, and put it into one document; return with it all events in order."""
     enumerations = gathered.enumerations.values()
     ledger, unread = gathered.account.close(enumerations)
     unsaved = [] if destination is None else _not_rescued(gathered)
@@ -270,20 +271,23 @@ def build_report(
         reconciliation=tuple(one.reconciliation for one in enumerations),
         ledger=ledger,
     )
-    return Report(
+    chronology = Chronology(findings, gathered.events.values())
+    volumes, journals = tuple(gathered.volumes.values()), tuple(gathered.journals.values())
+    report = Report(
         tool=msgspec.structs.replace(tool, indicator_sets=tuple(gathered.sets.values())),
         case=case,
         evidence=tuple(evidence),
-        volumes=tuple(gathered.volumes.values()),
+        volumes=volumes,
         findings=findings,
         gaps=gaps,
         coverage=coverage,
         verdict=judge(findings, gaps),
         rescue=None if destination is None else _rescue_summary(gathered, destination),
         deleted=tuple(gathered.deleted.values()) if deleted else None,
-        journals=tuple(gathered.journals.values()),
-        timeline=build_timeline(gathered.events.values()),
+        journals=journals,
+        timeline=build_timeline(chronology, volumes=volumes, journals=journals, examined_utc=case.started_utc),
     )
+    return report, chronology
 
 
 def judge_first(gathered: Gathered) -> FirstVerdict:

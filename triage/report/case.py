@@ -16,6 +16,7 @@ from triage.report.findings import FINDINGS
 from triage.report.hashdeep import HASHDEEP
 from triage.report.html import HTML
 from triage.report.interface import CaseContents, Renderer
+from triage.report.timeline_files import BODYFILE, TIMELINE
 
 RENDERERS: tuple[Renderer, ...] = (
     DOCUMENT,
@@ -25,6 +26,8 @@ RENDERERS: tuple[Renderer, ...] = (
     EXCLUDED,
     DELETED,
     CHANGES,
+    TIMELINE,
+    BODYFILE,
 )
 
 
