@@ -16,29 +16,33 @@ from triage.model.filetime import canonical_iso
 from triage.model.finding import Finding, FindingKind, Severity
 
 _CREATED = ("fn_created", "si_created")
+_ANY = re.compile(".*", re.DOTALL)
+_NO_NOTE = re.compile(r"(?![@!]).*", re.DOTALL)
 
 
 class Reading(NamedTuple):
     """One row: what the times of such findings date.
 
     Of `times` the first one that the finding has counts, or with `each` all of them. `indicator` is held against the
-    whole name of what matched.
+    whole name of what matched, `name` against that of the file.
     """
 
     finding: FindingKind
     event: EventKind
     times: tuple[str, ...]
-    indicator: re.Pattern[str] = re.compile(".*")
+    indicator: re.Pattern[str] = _ANY
+    name: re.Pattern[str] = _ANY
     each: bool = False
 
 
 READINGS: tuple[Reading, ...] = (
-    Reading(FindingKind.DIGEST, EventKind.PROGRAM_DROPPED, _CREATED),
+    Reading(FindingKind.DIGEST, EventKind.PROGRAM_DROPPED, _CREATED, name=_NO_NOTE),
     Reading(
         FindingKind.YARA,
         EventKind.PROGRAM_DROPPED,
         _CREATED,
         re.compile(r"(?!WannaCry_(?:EncryptedFile|Note|Batch|Script)_).*"),
+        _NO_NOTE,
     ),
     Reading(
         FindingKind.NAME,
@@ -59,7 +63,8 @@ READINGS: tuple[Reading, ...] = (
     Reading(FindingKind.REGISTRY, EventKind.SETTING_CHANGED, ("key_last_written",)),
     Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, _CREATED),
     Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, ("si_modified",), re.compile("key-state.*")),
-    Reading(FindingKind.RANSOM_NOTE, EventKind.NOTE_WRITTEN, _CREATED),
+    Reading(FindingKind.RANSOM_NOTE, EventKind.PROGRAM_DROPPED, _CREATED, re.compile("ransom-text")),
+    Reading(FindingKind.RANSOM_NOTE, EventKind.NOTE_WRITTEN, _CREATED, re.compile("(?!ransom-text).*")),
     Reading(FindingKind.ENCRYPTED_FILE, EventKind.FILE_ENCRYPTED, ("encrypted", "si_changed", "fn_created")),
     Reading(
         FindingKind.JOURNAL,
@@ -122,7 +127,7 @@ def dates_of(finding: Finding) -> Iterator[Dated]:
     if finding.severity is Severity.LOW:
         return
     for row in _BY_KIND[finding.kind]:
-        if row.indicator.fullmatch(finding.indicator) is None:
+        if row.indicator.fullmatch(finding.indicator) is None or row.name.fullmatch(_file_name(finding)) is None:
             continue
         for name in row.times:
             moment = canonical_iso(finding.times.get(name, ""))
@@ -158,4 +163,8 @@ def _source(finding: Finding, time_name: str) -> EventSource:
 def _what(finding: Finding) -> str:
     """Return the service, program, value or host that a finding names, else the file; of a path the last part."""
     named = next((finding.facts[name] for name in _NAMING_FACTS if name in finding.facts), None)
-    return _LAST_PART.sub("", finding.where.path or finding.indicator if named is None else named)
+    return _file_name(finding) if named is None else _LAST_PART.sub("", named)
+
+
+def _file_name(finding: Finding) -> str:
+    return _LAST_PART.sub("", finding.where.path or finding.indicator)
