@@ -21,7 +21,7 @@ from triage.model.timeline import DoubtKind, MilestoneKind, Timeline
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.verdict import pace, timeline
 from triage.verdict.chronology import Chronology
-from triage.verdict.dating import READINGS
+from triage.verdict.dating import READINGS, dates_of
 from triage.verdict.timeline import build_timeline
 
 DAY = "2017-05-12T"
@@ -117,7 +117,7 @@ def test_an_original_s_times_never_date_the_encryption() -> None:
 
 
 def test_the_time_of_encryption_is_taken_where_an_examiner_settled_it() -> None:
-    settled = replace(encrypted(1, at("09:00:00")), facts={"encrypted_from": "fn_changed"})
+    settled = replace(encrypted(1, at("09:00:00")), facts={"encrypted_from": "fn-created"})
     settled.times["encrypted"] = at("07:45:00")
     (event,) = built([settled]).events
     assert (event.time_utc, event.source) == (at("07:45:00"), EventSource.FN)
@@ -276,17 +276,37 @@ def test_a_clock_that_was_set_is_doubted() -> None:
         last_utc=None,
         set_back_seconds=7200,
     )
-    told = doubts(built(INFECTION, [happened(EventKind.CLOCK_CHANGED, at("07:40:00"))], journals=[back]))
-    assert told[DoubtKind.CLOCK_CHANGED]["count"] == "1"
-    assert told[DoubtKind.CLOCK_SET_BACK] == {"volume": "v1", "seconds": "7200"}
+    step = replace(happened(EventKind.CLOCK_CHANGED, at("07:40:00")), facts={"changed_by_seconds": "-7201"})
+    told = doubts(built(INFECTION, [step], journals=[back]))
+    assert told[DoubtKind.CLOCK_CHANGED] == {
+        "count": "1",
+        "first": at("07:40:00"),
+        "last": at("07:40:00"),
+        "seconds": "7201",
+    }
+    assert told[DoubtKind.CLOCK_SET_BACK] == {"volume": "v1", "trace": "$UsnJrnl", "seconds": "7200"}
 
 
-@pytest.mark.parametrize(
-    ("zone", "kind"), [("China Standard Time", DoubtKind.LOCAL_TIME), (None, DoubtKind.TIME_ZONE_UNKNOWN)]
-)
-def test_a_log_in_local_time_is_doubted(zone: str | None, kind: DoubtKind) -> None:
-    log = replace(happened(EventKind.CONNECTION, at("07:40:00")), source=EventSource.TEXT_LOG)
-    assert list(doubts(built(INFECTION, [log], volumes=[volume(time_zone=zone)]))) == [kind]
+def test_a_log_in_local_time_is_doubted() -> None:
+    log = replace(
+        found(FindingKind.NETWORK, "Windows/pfirewall.log", "198.51.100.7", first=at("07:40:00"), last=at("07:41:00")),
+        facts={"clock": "local time; -480 minutes to UTC by China Standard Time, summer time not counted"},
+    )
+    told = built([log], volumes=[volume(time_zone="China Standard Time")])
+    assert [(one.source, one.what) for one in told.events] == [(EventSource.TEXT_LOG, "198.51.100.7")] * 2
+    assert doubts(told) == {DoubtKind.LOCAL_TIME: {"volume": "v1", "count": "2", "time_zone": "China Standard Time"}}
+    in_utc = replace(log, facts={"clock": "UTC, as the log's header says"})
+    assert built([in_utc]).doubts == ()
+
+
+def test_a_log_whose_records_go_back_in_time_shows_a_clock_that_was_set_back() -> None:
+    log = [
+        replace(happened(EventKind.SYSTEM_STARTED, at(clock)), facts={"record": number})
+        for number, clock in (("9", "07:00:00"), ("10", "08:00:00"), ("11", "07:30:00"))
+    ]
+    told = doubts(built(INFECTION, log))
+    assert told[DoubtKind.CLOCK_SET_BACK] == {"volume": "v1", "trace": "", "seconds": "1800"}
+    assert built(INFECTION, log[:2]).doubts == ()
 
 
 def test_a_second_system_on_the_disk_may_have_set_the_hardware_clock() -> None:
@@ -337,9 +357,9 @@ def test_any_findings_and_events_give_a_timeline_in_order_that_adds_up(
     assert told == list(chronology)
     assert [one.time_utc for one in told] == sorted(one.time_utc for one in told)
     assert all(canonical_iso(one.time_utc) == one.time_utc for one in told)
-    dated = [one for one in findings if one.severity is not Severity.LOW and list(Chronology([one]))]
-    weighing = [one for one in findings if one.severity is not Severity.LOW]
-    assert chronology.undated == len(weighing) - len(dated) + sum(canonical_iso(one.time_utc) is None for one in events)
+    undated = [one for one in findings if dates_of(one) == ()]
+    assert all(list(Chronology([one])) for one in findings if dates_of(one))
+    assert chronology.undated == len(undated) + sum(canonical_iso(one.time_utc) is None for one in events)
     whole = build_timeline(chronology, volumes=(), journals=(), examined_utc="2026-11-21T09:00:00Z")
     assert whole.by_kind == Counter(one.kind.value for one in told)
     assert list(whole.events) == told

@@ -75,7 +75,6 @@ class DoubtKind(StrEnum):
     """Why the clock, or what was read off it, may have been wrong."""
 
     LOCAL_TIME = "local-time"
-    TIME_ZONE_UNKNOWN = "time-zone-unknown"
     HARDWARE_CLOCK = "hardware-clock"
     CLOCK_CHANGED = "clock-changed"
     CLOCK_SET_BACK = "clock-set-back"
@@ -93,8 +92,8 @@ class ClockDoubt(Struct, frozen=True, kw_only=True):
 class Timeline(Struct, frozen=True, kw_only=True):
     """The events of a case, by time, as far as a report holds them; `timeline.jsonl` has all.
 
-    `by_kind` counts all events; `not_listed` of them are not among `events`. `undated` counts the findings of more
-    than low severity that none of their times dates.
+    `by_kind` counts all events; `not_listed` of them are not among `events`. `undated` counts the
+    findings that should be among them and have no time.
     """
 
     milestones: tuple[Milestone, ...] = ()

@@ -15,7 +15,7 @@ from triage.model.report import FirstVerdict, Report
 from triage.model.text import _, ngettext
 from triage.model.timeline import Timeline
 from triage.model.verdict import Outcome, Verdict
-from triage.report.timeline_words import MILESTONES, doubt_line, golden_line, rate_line
+from triage.report.timeline_words import MILESTONES, golden_line, rate_line
 from triage.report.view import content_bytes, count_severities, families, place, reasons
 from triage.report.words import (
     FINDING_KINDS,
@@ -136,7 +136,8 @@ def _timeline(timeline: Timeline) -> Iterator[str]:
     if timeline.encryption is not None:
         yield f"  {rate_line(timeline.encryption)}"
     yield f"  {golden_line(timeline.golden_hours)}"
-    yield from (f"  {doubt_line(doubt)}" for doubt in timeline.doubts)
+    if timeline.doubts:
+        yield "  " + _("Reasons to doubt that clock: {count}; see the report").format(count=len(timeline.doubts))
 
 
 def _reason(item: Finding | Gap) -> str:

@@ -15,6 +15,7 @@ _MARGIN = 12.0
 _TICK_WIDTH = 60.0
 _DATE_WIDTH = 74.0
 _DAY_SECONDS = 24 * 60 * 60
+_LAST_MOMENT = int(datetime.max.replace(tzinfo=UTC).timestamp())
 STEPS_SECONDS = tuple(
     60 * minutes
     for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2 * 1440, 7 * 1440, 30 * 1440, 365 * 1440)
@@ -85,7 +86,7 @@ class Axis:
         told = ""
         for span in self.spans:
             first = -(-span.start // step) * step
-            for moment in range(first, span.end + 1, step) or (span.start,):
+            for moment in range(first, min(span.end, _LAST_MOMENT) + 1, step) or (span.start,):
                 x = self.place(moment)
                 if x < free_from:
                     continue

@@ -242,7 +242,7 @@ def _rows(labels: Iterable[tuple[float, str]]) -> Iterator[tuple[int, float, str
     """
     begins = [_RIGHT + _NEAR] * _MOST_ROWS
     for mark_x, text in sorted(labels, reverse=True):
-        width = _width(text)
+        width = text_width(text)
         x = min(mark_x, _RIGHT - width)
         for row, begin in enumerate(begins):
             if x + width + _NEAR <= begin:
@@ -253,7 +253,7 @@ def _rows(labels: Iterable[tuple[float, str]]) -> Iterator[tuple[int, float, str
                 break
 
 
-def _width(text: str) -> float:
+def text_width(text: str) -> float:
     """Return about how wide a text is: letters of East Asian scripts are twice as wide."""
     return sum(_LETTER_WIDTH * (1.8 if unicodedata.east_asian_width(letter) in "WF" else 1) for letter in text)
 

@@ -61,18 +61,17 @@ MILESTONES: Mapping[str, str] = {
 _DOUBTS: Mapping[str, str] = {
     DoubtKind.LOCAL_TIME: N_(
         "{volume}: {count} entries come from logs in local time. They were converted by the time zone that the "
-        "registry names today, {time_zone}."
-    ),
-    DoubtKind.TIME_ZONE_UNKNOWN: N_(
-        "{volume}: {count} entries come from logs in local time, and the time zone is not known: they may be hours off."
+        "registry names today ({time_zone}), without summer time: they may be an hour off."
     ),
     DoubtKind.HARDWARE_CLOCK: N_(
         "{volume}: this Windows keeps local time ({time_zone}) in the hardware clock, and the disk holds another "
         "system ({other}), which may keep UTC there: after it has run, the clock of Windows is off by the time zone."
     ),
-    DoubtKind.CLOCK_CHANGED: N_("The clock was set {count} times between {first} and {last}."),
+    DoubtKind.CLOCK_CHANGED: N_(
+        "Events say that the clock was set: {count}, from {first} to {last}, by {seconds} at most."
+    ),
     DoubtKind.CLOCK_SET_BACK: N_(
-        "{volume}: the change journal goes back in time by {seconds}: the clock was set back, or had been wrong."
+        "{volume}: {trace} goes back in time by {seconds}: the clock was set back, or had been ahead before."
     ),
     DoubtKind.BEFORE_INSTALLATION: N_(
         "{volume}: {count} traces of the malware are older than this Windows, installed {installed}; an upgrade sets "

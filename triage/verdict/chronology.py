@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from triage.model.event import Event, EventKind
 from triage.model.filetime import canonical_iso
-from triage.model.finding import Finding, Severity
+from triage.model.finding import Finding
 from triage.verdict.dating import Dated, dates_of, event_of
 
 _KINDS = tuple(EventKind)
@@ -33,8 +33,8 @@ class _Row(NamedTuple):
 class Chronology:
     """The events of a case in the order of their times; may be iterated any number of times.
 
-    What several findings tell of one thing at one moment is one event. `undated` counts the findings of more than low
-    severity, and the events, that have no time and so are not in it.
+    What several findings tell of one thing at one moment is one event. `undated` counts the findings and events that
+    should be in it and have no time.
     """
 
     def __init__(self, findings: Iterable[Finding], events: Iterable[Event] = ()) -> None:
@@ -68,11 +68,11 @@ class Chronology:
             self._rows.append(_Row(moment, _RANK[event.kind], len(self._rows), event, ""))
 
     def _add_finding(self, finding: Finding) -> None:
-        before = len(self._rows)
-        for dated in dates_of(finding):
-            self._rows.append(_Row(dated.time_utc, _RANK[dated.kind], len(self._rows), finding, dated.time_name))
-        if len(self._rows) == before and finding.severity is not Severity.LOW:
+        dates = dates_of(finding)
+        if dates == ():
             self.undated += 1
+        for dated in dates or ():
+            self._rows.append(_Row(dated.time_utc, _RANK[dated.kind], len(self._rows), finding, dated.time_name))
 
 
 def _order(event: Event) -> tuple[str, str, str, str, str]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from triage.model.change import JournalSummary
 from triage.model.event import Event, EventKind, EventSource
-from triage.model.filetime import canonical_iso
+from triage.model.filetime import canonical_iso, unix_seconds
 from triage.model.timeline import ClockDoubt, DoubtKind
-from triage.model.volume import VolumeInfo
+from triage.model.volume import VolumeInfo, WindowsInfo
 
 SMALLEST_STEP_SECONDS = 60
+_LOCAL = "local time"
 _OF_OTHER_SYSTEMS = frozenset({"ext4", "btrfs", "xfs", "swap", "lvm", "luks"})
 
 
@@ -29,6 +31,7 @@ class ClockSurvey:
         self._examined_utc = canonical_iso(examined_utc)
         self._local: Counter[str] = Counter()
         self._too_early: Counter[str] = Counter()
+        self._logs: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self._changes: list[Event] = []
         self._future: Counter[str] = Counter()
         self._last_utc = ""
@@ -38,8 +41,11 @@ class ClockSurvey:
         volume = event.where.volume or ""
         windows = self._windows.get(volume)
         self._last_utc = event.time_utc
-        if event.source is EventSource.TEXT_LOG:
+        if event.facts.get("clock", "").startswith(_LOCAL):
             self._local[volume] += 1
+        if event.source is EventSource.EVENT_LOG and event.facts.get("record", "").isdecimal():
+            log = volume, event.where.path or ""
+            self._logs.setdefault(log, []).append((int(event.facts["record"]), unix_seconds(event.time_utc)))
         if event.kind is EventKind.CLOCK_CHANGED:
             self._changes.append(event)
         if event.family is not None and windows is not None and windows.installed_utc is not None:
@@ -54,10 +60,8 @@ class ClockSurvey:
     def _of_conversion(self) -> Iterator[ClockDoubt]:
         """Yield where local time was, or may have been, taken for UTC or the other way round."""
         for volume, count in self._local.items():
-            windows = self._windows.get(volume)
-            zone = None if windows is None else windows.time_zone
-            kind = DoubtKind.TIME_ZONE_UNKNOWN if zone is None else DoubtKind.LOCAL_TIME
-            yield _doubt(kind, volume=volume, count=count, time_zone=zone or "")
+            windows = self._windows.get(volume, WindowsInfo())
+            yield _doubt(DoubtKind.LOCAL_TIME, volume=volume, count=count, time_zone=windows.time_zone or "")
         for volume, windows in self._windows.items():
             if self._others and windows.hardware_clock_is_utc is False:
                 yield _doubt(
@@ -68,13 +72,22 @@ class ClockSurvey:
                 )
 
     def _of_setting(self) -> Iterator[ClockDoubt]:
-        """Yield where the clock was set."""
+        """Yield where the clock was set: an event says so, or what is written in order goes back in time."""
         if self._changes:
             first, last = self._changes[0], self._changes[-1]
-            yield _doubt(DoubtKind.CLOCK_CHANGED, count=len(self._changes), first=first.time_utc, last=last.time_utc)
-        for journal in self._journals:
-            if journal.set_back_seconds >= SMALLEST_STEP_SECONDS:
-                yield _doubt(DoubtKind.CLOCK_SET_BACK, volume=journal.volume, seconds=journal.set_back_seconds)
+            steps = (event.facts.get("changed_by_seconds", "").removeprefix("-") for event in self._changes)
+            yield _doubt(
+                DoubtKind.CLOCK_CHANGED,
+                count=len(self._changes),
+                first=first.time_utc,
+                last=last.time_utc,
+                seconds=max((int(step) for step in steps if step.isdecimal()), default=0),
+            )
+        steps_back = [(one.volume, "$UsnJrnl", one.set_back_seconds) for one in self._journals]
+        steps_back += [(volume, log, _step_back(records)) for (volume, log), records in self._logs.items()]
+        for volume, trace, seconds in steps_back:
+            if seconds >= SMALLEST_STEP_SECONDS:
+                yield _doubt(DoubtKind.CLOCK_SET_BACK, volume=volume, trace=trace, seconds=seconds)
 
     def _of_order(self) -> Iterator[ClockDoubt]:
         """Yield what happened when it cannot have."""
@@ -83,6 +96,12 @@ class ClockSurvey:
             yield _doubt(DoubtKind.BEFORE_INSTALLATION, volume=volume, count=count, installed=installed)
         for volume, count in (+self._future).items():
             yield _doubt(DoubtKind.IN_THE_FUTURE, volume=volume, count=count, last=self._last_utc)
+
+
+def _step_back(records: list[tuple[int, int]]) -> int:
+    """Return how far the times of a log (seconds) go back at most in the order of its records' numbers."""
+    latest = accumulate((seconds for _number, seconds in sorted(records)), max)
+    return max(high - seconds for high, (_number, seconds) in zip(latest, sorted(records), strict=True))
 
 
 def _doubt(kind: DoubtKind, **values: str | int) -> ClockDoubt:

@@ -8,7 +8,7 @@ its original, all but the time of the last change of its record; those of the ma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from triage.model.event import Event, EventKind, EventSource
@@ -16,85 +16,58 @@ from triage.model.filetime import canonical_iso
 from triage.model.finding import Finding, FindingKind, Severity
 
 _CREATED = ("fn_created", "si_created")
-_ANY = re.compile(".*", re.DOTALL)
-_NO_NOTE = re.compile(r"(?![@!]).*", re.DOTALL)
+_RENAMED = ("journal_first", "journal_last")
+_RUNS = tuple(f"run_{number}" for number in range(1, 9))
+_NOTE = "[@!].*"
 
 
 class Reading(NamedTuple):
-    """One row: what the times of such findings date.
+    """One row: what the times of such findings date; with `event` None they date nothing.
 
-    Of `times` the first one that the finding has counts, or with `each` all of them. `indicator` is held against the
-    whole name of what matched, `name` against that of the file.
+    Of `times` the first one that the finding has counts, or with `each` all of them. `indicator` and `file` are
+    patterns for what matched and for the name of the file. Of the rows of a kind the first one that fits counts.
     """
 
     finding: FindingKind
-    event: EventKind
-    times: tuple[str, ...]
-    indicator: re.Pattern[str] = _ANY
-    name: re.Pattern[str] = _ANY
+    event: EventKind | None
+    times: tuple[str, ...] = ()
+    indicator: str = ".*"
+    file: str = ".*"
     each: bool = False
 
 
 READINGS: tuple[Reading, ...] = (
-    Reading(FindingKind.DIGEST, EventKind.PROGRAM_DROPPED, _CREATED, name=_NO_NOTE),
-    Reading(
-        FindingKind.YARA,
-        EventKind.PROGRAM_DROPPED,
-        _CREATED,
-        re.compile(r"(?!WannaCry_(?:EncryptedFile|Note|Batch|Script)_).*"),
-        _NO_NOTE,
-    ),
-    Reading(
-        FindingKind.NAME,
-        EventKind.PROGRAM_DROPPED,
-        _CREATED,
-        re.compile(r"(?!moved-original|free-space-filler|shortcut-|extension-|back-directory).*"),
-    ),
-    Reading(FindingKind.NAME, EventKind.ORIGINAL_MOVED, ("si_changed",), re.compile("moved-original")),
-    Reading(FindingKind.NAME, EventKind.FREE_SPACE_FILLED, _CREATED, re.compile("free-space-filler")),
-    Reading(
-        FindingKind.NAME,
-        EventKind.ENCRYPTION_STARTED,
-        ("encryption_started", *_CREATED),
-        re.compile("shortcut-.*"),
-    ),
+    Reading(FindingKind.DIGEST, EventKind.NOTE_WRITTEN, _CREATED, file=_NOTE),
+    Reading(FindingKind.DIGEST, EventKind.PROGRAM_DROPPED, _CREATED),
+    Reading(FindingKind.YARA, EventKind.NOTE_WRITTEN, _CREATED, file=_NOTE),
+    Reading(FindingKind.YARA, None, indicator="WannaCry_(?:EncryptedFile|Note|Batch|Script)_.*"),
+    Reading(FindingKind.YARA, EventKind.PROGRAM_DROPPED, _CREATED),
+    Reading(FindingKind.NAME, EventKind.ORIGINAL_MOVED, ("si_changed",), "moved-original"),
+    Reading(FindingKind.NAME, EventKind.FREE_SPACE_FILLED, _CREATED, "free-space-filler"),
+    Reading(FindingKind.NAME, EventKind.ENCRYPTION_STARTED, ("encryption_started", *_CREATED), "shortcut-.*"),
+    Reading(FindingKind.NAME, EventKind.PROGRAM_DROPPED, _CREATED),
     Reading(FindingKind.WORK_DIRECTORY, EventKind.PROGRAM_DROPPED, _CREATED),
     Reading(FindingKind.SERVICE, EventKind.SERVICE_INSTALLED, ("key_last_written",)),
     Reading(FindingKind.REGISTRY, EventKind.SETTING_CHANGED, ("key_last_written",)),
+    Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, ("fn_created", "si_modified"), "key-state.*", each=True),
     Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, _CREATED),
-    Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, ("si_modified",), re.compile("key-state.*")),
-    Reading(FindingKind.RANSOM_NOTE, EventKind.PROGRAM_DROPPED, _CREATED, re.compile("ransom-text")),
-    Reading(FindingKind.RANSOM_NOTE, EventKind.NOTE_WRITTEN, _CREATED, re.compile("(?!ransom-text).*")),
+    Reading(FindingKind.RANSOM_NOTE, EventKind.PROGRAM_DROPPED, _CREATED, "ransom-text"),
+    Reading(FindingKind.RANSOM_NOTE, EventKind.NOTE_WRITTEN, _CREATED),
     Reading(FindingKind.ENCRYPTED_FILE, EventKind.FILE_ENCRYPTED, ("encrypted", "si_changed", "fn_created")),
-    Reading(
-        FindingKind.JOURNAL,
-        EventKind.FILE_ENCRYPTED,
-        ("journal_first", "journal_last"),
-        re.compile("encrypted-rename"),
-        each=True,
-    ),
-    Reading(
-        FindingKind.JOURNAL,
-        EventKind.FILE_PREPARED,
-        ("journal_first", "journal_last"),
-        re.compile("prepared-rename"),
-        each=True,
-    ),
-    Reading(
-        FindingKind.JOURNAL,
-        EventKind.ORIGINAL_MOVED,
-        ("journal_first", "journal_last"),
-        re.compile("moved-original-rename"),
-        each=True,
-    ),
-    Reading(
-        FindingKind.EXECUTION,
-        EventKind.PROGRAM_RUN,
-        (*(f"run_{number}" for number in range(1, 9)), "cache_updated", "key_last_written"),
-        each=True,
-    ),
-    Reading(FindingKind.EXECUTION, EventKind.PROGRAM_DROPPED, ("file_created",)),
-    Reading(FindingKind.NETWORK, EventKind.CONNECTION, ("event", "first", "last"), each=True),
+    Reading(FindingKind.JOURNAL, EventKind.FILE_ENCRYPTED, _RENAMED, "encrypted-rename", each=True),
+    Reading(FindingKind.JOURNAL, EventKind.FILE_PREPARED, _RENAMED, "prepared-rename", each=True),
+    Reading(FindingKind.JOURNAL, EventKind.ORIGINAL_MOVED, _RENAMED, "moved-original-rename", each=True),
+    Reading(FindingKind.JOURNAL, EventKind.ENCRYPTION_STARTED, ("encryption_started", "journal_first"), "shortcut-.*"),
+    Reading(FindingKind.EXECUTION, EventKind.PROGRAM_RUN, (*_RUNS, "cache_updated", "key_last_written"), each=True),
+    Reading(FindingKind.EVENT_LOG, EventKind.SERVICE_INSTALLED, ("event",), ".*-service-installed"),
+    Reading(FindingKind.EVENT_LOG, EventKind.SERVICE_STARTED, ("event",), ".*-service-started"),
+    Reading(FindingKind.EVENT_LOG, EventKind.SERVICE_STOPPED, ("event",), ".*-service-stopped"),
+    Reading(FindingKind.EVENT_LOG, EventKind.SERVICE_FAILED, ("event",), ".*-service-failed"),
+    Reading(FindingKind.EVENT_LOG, EventKind.SETTING_CHANGED, ("event",), ".*-service-changed|run-value-command"),
+    Reading(FindingKind.EVENT_LOG, EventKind.SHADOWS_DELETED, ("event",), "recovery-command"),
+    Reading(FindingKind.EVENT_LOG, EventKind.MALWARE_DETECTED, ("event",), "antivirus-detection"),
+    Reading(FindingKind.EVENT_LOG, EventKind.PROGRAM_RUN, ("event",)),
+    Reading(FindingKind.NETWORK, EventKind.CONNECTION, ("first", "last"), each=True),
 )
 
 _SOURCE_OF_TIME = {
@@ -108,10 +81,27 @@ _SOURCE_OF_TIME = {
     "first": EventSource.TEXT_LOG,
     "last": EventSource.TEXT_LOG,
 }
+_WORD = re.compile("[a-z]+")
 _LAST_PART = re.compile(r".*[\\/](?=.)", re.DOTALL)
-_NAMING_FACTS = ("service", "program", "value", "host")
-_TOLD_FACTS = ("renames",)
-_BY_KIND = {kind: tuple(row for row in READINGS if row.finding is kind) for kind in FindingKind}
+_NAMING_FACTS = ("service", "service_name", "program", "threat", "value")
+_NAMED_BY_EXCERPT = (FindingKind.JOURNAL, FindingKind.EVENT_LOG)
+_TOLD_FACTS = ("renames", "clock", "record", "encrypted_doubt")
+
+
+class _Row(NamedTuple):
+    """A row with its patterns compiled."""
+
+    reading: Reading
+    indicator: re.Pattern[str]
+    file: re.Pattern[str]
+
+
+def _rows(kind: FindingKind) -> tuple[_Row, ...]:
+    rows = (row for row in READINGS if row.finding is kind)
+    return tuple(_Row(row, re.compile(row.indicator, re.DOTALL), re.compile(row.file, re.DOTALL)) for row in rows)
+
+
+_BY_KIND = {kind: _rows(kind) for kind in FindingKind}
 
 
 class Dated(NamedTuple):
@@ -122,19 +112,20 @@ class Dated(NamedTuple):
     time_name: str
 
 
-def dates_of(finding: Finding) -> Iterator[Dated]:
-    """Yield what a finding dates. One of low severity dates nothing: what it found may be anybody's."""
+def dates_of(finding: Finding) -> tuple[Dated, ...] | None:
+    """Return what a finding dates; None for one that is to date nothing: of low severity, since what it found may be
+    anybody's, or told by other findings.
+    """
     if finding.severity is Severity.LOW:
-        return
-    for row in _BY_KIND[finding.kind]:
-        if row.indicator.fullmatch(finding.indicator) is None or row.name.fullmatch(_file_name(finding)) is None:
-            continue
-        for name in row.times:
-            moment = canonical_iso(finding.times.get(name, ""))
-            if moment is not None:
-                yield Dated(moment, row.event, name)
-                if not row.each:
-                    break
+        return None
+    reading = _reading(finding)
+    if reading is None:
+        return ()
+    if reading.event is None:
+        return None
+    moments = ((name, canonical_iso(finding.times.get(name, ""))) for name in reading.times)
+    dated = (Dated(moment, reading.event, name) for name, moment in moments if moment is not None)
+    return tuple(dated if reading.each else islice(dated, 1))
 
 
 def event_of(finding: Finding, dated: Dated) -> Event:
@@ -151,19 +142,31 @@ def event_of(finding: Finding, dated: Dated) -> Event:
     )
 
 
+def _reading(finding: Finding) -> Reading | None:
+    for reading, indicator, file in _BY_KIND[finding.kind]:
+        if indicator.fullmatch(finding.indicator) and file.fullmatch(_file_name(finding)):
+            return reading
+    return None
+
+
 def _source(finding: Finding, time_name: str) -> EventSource:
-    """Return which trace a time is from: the finding says so, or the name of the time does."""
+    """Return which trace a time is from: the finding says so, or the first word of the time's name does."""
     noted_in = finding.facts.get("noted_in", "")
     if noted_in in set(EventSource):
         return EventSource(noted_in)
-    told = finding.facts.get("encrypted_from", "si_changed") if time_name == "encrypted" else time_name
-    return _SOURCE_OF_TIME.get(told.partition("_")[0], EventSource.SI)
+    told = finding.facts.get("encrypted_from", "si") if time_name == "encrypted" else time_name
+    word = _WORD.match(told)
+    return _SOURCE_OF_TIME.get("" if word is None else word[0], EventSource.SI)
 
 
 def _what(finding: Finding) -> str:
-    """Return the service, program, value or host that a finding names, else the file; of a path the last part."""
+    """Return the service, program or value that a finding names, else the file, of a path the last part."""
     named = next((finding.facts[name] for name in _NAMING_FACTS if name in finding.facts), None)
-    return _file_name(finding) if named is None else _LAST_PART.sub("", named)
+    if named is not None:
+        return _LAST_PART.sub("", named)
+    if finding.kind is FindingKind.NETWORK:
+        return finding.indicator
+    return finding.excerpt if finding.kind in _NAMED_BY_EXCERPT and finding.excerpt else _file_name(finding)
 
 
 def _file_name(finding: Finding) -> str:
