@@ -15,7 +15,7 @@ _MARGIN = 12.0
 _TICK_WIDTH = 60.0
 _DATE_WIDTH = 74.0
 _DAY_SECONDS = 24 * 60 * 60
-_LAST_MOMENT = int(datetime.max.replace(tzinfo=UTC).timestamp())
+_LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 STEPS_SECONDS = tuple(
     60 * minutes
     for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2 * 1440, 7 * 1440, 30 * 1440, 365 * 1440)
