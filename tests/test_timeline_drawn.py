@@ -57,12 +57,12 @@ def lane(drawing: Drawing, name: str) -> Lane:
 
 def test_the_steps_stand_in_their_lanes_with_their_times() -> None:
     drawing = drawn(sample_timeline())
-    assert [one.name for one in drawing.lanes] == ["Malware", "Encryption", "Shadow copies", "Computer"]
+    assert [one.name for one in drawing.lanes] == ["Malware", "Encryption", "Shadow copies", "Windows"]
     assert [one.text for one in lane(drawing, "Malware").labels][::-1] == [
         "07:12:08 first program dropped: mssecsvc.exe",
         "07:12:09 service installed: SYSTEM",
     ]
-    assert {one.shape for one in lane(drawing, "Computer").marks} == {"start", "stop", "clock"}
+    assert {one.shape for one in lane(drawing, "Windows").marks} == {"start", "stop", "clock"}
     (shadows,) = lane(drawing, "Shadow copies").marks
     assert "shadow copies deleted: FRONTDESK-02" in shadows.title
 

@@ -30,7 +30,8 @@ _MOST_ROWS = 4
 _MARK_HEIGHT = 18.0
 _BARS_HEIGHT = 62.0
 _LANE_GAP = 16.0
-_AXIS_HEIGHT = 40.0
+_AXIS_HEIGHT = 38.0
+_CUTS_HEIGHT = 14.0
 _BAR_WIDTH = 5.0
 _NEAR = 7.0
 _LETTER_WIDTH = 6.6
@@ -45,14 +46,14 @@ class LaneKind(StrEnum):
     MALWARE = "malware"
     ENCRYPTION = "encryption"
     SHADOWS = "shadows"
-    COMPUTER = "computer"
+    WINDOWS = "windows"
 
 
 LANES = {
     LaneKind.MALWARE: N_("Malware"),
     LaneKind.ENCRYPTION: N_("Encryption"),
     LaneKind.SHADOWS: N_("Shadow copies"),
-    LaneKind.COMPUTER: N_("Computer"),
+    LaneKind.WINDOWS: "Windows",
 }
 _LANE_OF = {
     EventKind.ENCRYPTION_STARTED: LaneKind.ENCRYPTION,
@@ -63,11 +64,11 @@ _LANE_OF = {
     EventKind.NOTE_WRITTEN: LaneKind.ENCRYPTION,
     EventKind.FREE_SPACE_FILLED: LaneKind.ENCRYPTION,
     EventKind.SHADOWS_DELETED: LaneKind.SHADOWS,
-    EventKind.LOG_CLEARED: LaneKind.COMPUTER,
-    EventKind.SYSTEM_STARTED: LaneKind.COMPUTER,
-    EventKind.SYSTEM_STOPPED: LaneKind.COMPUTER,
-    EventKind.SYSTEM_CRASHED: LaneKind.COMPUTER,
-    EventKind.CLOCK_CHANGED: LaneKind.COMPUTER,
+    EventKind.LOG_CLEARED: LaneKind.WINDOWS,
+    EventKind.SYSTEM_STARTED: LaneKind.WINDOWS,
+    EventKind.SYSTEM_STOPPED: LaneKind.WINDOWS,
+    EventKind.SYSTEM_CRASHED: LaneKind.WINDOWS,
+    EventKind.CLOCK_CHANGED: LaneKind.WINDOWS,
 }
 _SHAPES = {
     EventKind.SYSTEM_STARTED: "start",
@@ -157,14 +158,15 @@ def draw(timeline: Timeline) -> Drawing | None:
             lane = _lay_out(kind, members, axis, y + _LANE_GAP, counted, step)
             lanes.append(lane)
             y = lane.y
+    cuts = tuple(axis.cuts())
     return Drawing(
         width=WIDTH,
-        height=y + _AXIS_HEIGHT,
+        height=y + _AXIS_HEIGHT + (_CUTS_HEIGHT if cuts else 0),
         axis_y=y,
         lanes=tuple(lanes),
         spans=tuple(axis.stretches()),
         ticks=tuple(axis.ticks()),
-        cuts=tuple(axis.cuts()),
+        cuts=cuts,
         bar_minutes=step // 60,
         highest=max(bars.values(), default=0),
         not_drawn=sum(not _is_counted(one) for one in timeline.events)
