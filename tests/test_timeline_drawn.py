@@ -18,12 +18,14 @@ from tests.test_timeline import EVENTS, FINDINGS, INFECTION, at, built, encrypte
 from triage.model.event import Event, EventKind
 from triage.model.finding import Finding, FindingKind
 from triage.model.text import set_language
-from triage.model.timeline import Timeline
+from triage.model.timeline import ClockDoubt, DoubtKind, MilestoneKind, Timeline
 from triage.report.html import write_html
 from triage.report.interface import CaseContents
 from triage.report.timeline_axis import Axis
 from triage.report.timeline_svg import WIDTH, Drawing, Lane, draw, text_width
-from triage.report.timeline_words import duration
+from triage.report.timeline_words import EVENT_KINDS, MILESTONES, doubt_line, duration
+
+VALUES = ("volume", "count", "time_zone", "other", "first", "last", "seconds", "trace", "installed")
 
 
 @pytest.fixture(autouse=True)
@@ -162,3 +164,12 @@ def test_labels_that_have_no_room_are_left_to_the_table() -> None:
 )
 def test_lengths_of_time_in_words(seconds: int, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_every_kind_has_its_words() -> None:
+    assert EVENT_KINDS.keys() == set(EventKind)
+    assert MILESTONES.keys() == set(MilestoneKind)
+    for kind in DoubtKind:
+        words = doubt_line(ClockDoubt(kind=kind, values=dict.fromkeys(VALUES, "1")))
+        assert words not in ("", kind)
+        assert "{" not in words
