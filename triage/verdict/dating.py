@@ -25,14 +25,15 @@ class Reading(NamedTuple):
     """One row: what the times of such findings date; with `event` None they date nothing.
 
     Of `times` the first one that the finding has counts, or with `each` all of them. `indicator` and `file` are
-    patterns for what matched and for the name of the file. Of the rows of a kind the first one that fits counts.
+    patterns for what matched and for the name of the file; None fits all. Of the rows of a kind the first one that fits
+    counts.
     """
 
     finding: FindingKind
     event: EventKind | None
     times: tuple[str, ...] = ()
-    indicator: str = ".*"
-    file: str = ".*"
+    indicator: str | None = None
+    file: str | None = None
     each: bool = False
 
 
@@ -81,6 +82,7 @@ _SOURCE_OF_TIME = {
     "first": EventSource.TEXT_LOG,
     "last": EventSource.TEXT_LOG,
 }
+_SOURCES = frozenset(EventSource)
 _WORD = re.compile("[a-z]+")
 _LAST_PART = re.compile(r".*[\\/](?=.)", re.DOTALL)
 _NAMING_FACTS = ("service", "service_name", "program", "threat", "value")
@@ -88,20 +90,7 @@ _NAMED_BY_EXCERPT = (FindingKind.JOURNAL, FindingKind.EVENT_LOG)
 _TOLD_FACTS = ("renames", "clock", "record", "encrypted_doubt")
 
 
-class _Row(NamedTuple):
-    """A row with its patterns compiled."""
-
-    reading: Reading
-    indicator: re.Pattern[str]
-    file: re.Pattern[str]
-
-
-def _rows(kind: FindingKind) -> tuple[_Row, ...]:
-    rows = (row for row in READINGS if row.finding is kind)
-    return tuple(_Row(row, re.compile(row.indicator, re.DOTALL), re.compile(row.file, re.DOTALL)) for row in rows)
-
-
-_BY_KIND = {kind: _rows(kind) for kind in FindingKind}
+_BY_KIND = {kind: tuple(row for row in READINGS if row.finding is kind) for kind in FindingKind}
 
 
 class Dated(NamedTuple):
@@ -143,16 +132,20 @@ def event_of(finding: Finding, dated: Dated) -> Event:
 
 
 def _reading(finding: Finding) -> Reading | None:
-    for reading, indicator, file in _BY_KIND[finding.kind]:
-        if indicator.fullmatch(finding.indicator) and file.fullmatch(_file_name(finding)):
-            return reading
-    return None
+    rows = _BY_KIND[finding.kind]
+    return next(
+        (row for row in rows if _fits(row.indicator, finding.indicator) and _fits(row.file, _file(finding))), None
+    )
+
+
+def _fits(pattern: str | None, text: str) -> bool:
+    return pattern is None or re.fullmatch(pattern, text, re.DOTALL) is not None
 
 
 def _source(finding: Finding, time_name: str) -> EventSource:
     """Return which trace a time is from: the finding says so, or the first word of the time's name does."""
     noted_in = finding.facts.get("noted_in", "")
-    if noted_in in set(EventSource):
+    if noted_in in _SOURCES:
         return EventSource(noted_in)
     told = finding.facts.get("encrypted_from", "si") if time_name == "encrypted" else time_name
     word = _WORD.match(told)
@@ -161,13 +154,13 @@ def _source(finding: Finding, time_name: str) -> EventSource:
 
 def _what(finding: Finding) -> str:
     """Return the service, program or value that a finding names, else the file, of a path the last part."""
-    named = next((finding.facts[name] for name in _NAMING_FACTS if name in finding.facts), None)
-    if named is not None:
-        return _LAST_PART.sub("", named)
+    for name in _NAMING_FACTS:
+        if name in finding.facts:
+            return _LAST_PART.sub("", finding.facts[name])
     if finding.kind is FindingKind.NETWORK:
         return finding.indicator
-    return finding.excerpt if finding.kind in _NAMED_BY_EXCERPT and finding.excerpt else _file_name(finding)
+    return finding.excerpt if finding.kind in _NAMED_BY_EXCERPT and finding.excerpt else _file(finding)
 
 
-def _file_name(finding: Finding) -> str:
-    return _LAST_PART.sub("", finding.where.path or finding.indicator)
+def _file(finding: Finding) -> str:
+    return (finding.where.path or finding.indicator).rpartition("/")[2]

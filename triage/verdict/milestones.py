@@ -40,6 +40,9 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+_BY_KIND = {kind: tuple(rule for rule in RULES if kind in rule.kinds) for kind in EventKind}
+
+
 class MilestoneSurvey:
     """Takes all events in order."""
 
@@ -50,8 +53,8 @@ class MilestoneSurvey:
     def add(self, event: Event) -> None:
         """Take the next event."""
         self._is_infected |= event.family is not None
-        for rule in RULES:
-            if event.kind not in rule.kinds or (rule.of_malware and event.family is None):
+        for rule in _BY_KIND[event.kind]:
+            if rule.of_malware and event.family is None:
                 continue
             if rule.is_last or (self._is_infected and rule.milestone not in self._found):
                 self._found[rule.milestone] = event
