@@ -181,6 +181,14 @@ def test_shadow_copies_deleted_before_the_malware_are_no_milestone() -> None:
     assert milestone.event.time_utc == at("07:50:00")
 
 
+def test_a_program_of_windows_is_not_the_first_that_the_malware_ran() -> None:
+    events = [happened(EventKind.PROGRAM_RUN, at("07:32:00"), what="vssadmin.exe")]
+    assert MilestoneKind.RUN not in {one.kind for one in built(INFECTION, events).milestones}
+    events += [happened(EventKind.PROGRAM_RUN, at("07:33:00"), what="tasksche.exe", family="wannacry")]
+    (run,) = [one.event for one in built(INFECTION, events).milestones if one.kind is MilestoneKind.RUN]
+    assert run.what == "tasksche.exe"
+
+
 def test_several_findings_of_one_file_are_one_event() -> None:
     twice = (INFECTION[0], replace(INFECTION[0], kind=FindingKind.NAME, indicator="worm-in-windows-directory"))
     assert [one.kind for one in built(twice).events] == [EventKind.PROGRAM_DROPPED]

@@ -80,6 +80,30 @@ def test_every_encrypted_file_is_in_a_bar_and_the_highest_is_told() -> None:
     assert "231 files encrypted, 2017-05-12 07:15:00 UTC to" in page_of(timeline)
 
 
+def test_over_hours_a_bar_counts_several_minutes() -> None:
+    timeline = built([encrypted(number, at(f"{number // 60:02}:{number % 60:02}:00")) for number in range(0, 1400, 7)])
+    drawing = drawn(timeline)
+    assert drawing.bar_minutes == 10
+    assert "A bar counts the files encrypted in 10 minutes; the highest counts 2." in page_of(timeline)
+    assert sum(int(bar.title.rpartition(" ")[2]) for bar in lane(drawing, "Encryption").bars) == 200
+
+
+def test_a_text_at_the_right_edge_stays_in_the_frame() -> None:
+    left, right, _line, text = max(boxes(drawn(built(INFECTION))), key=lambda box: box[1])
+    assert text == "07:47:00 last file encrypted"
+    assert left < right <= WIDTH
+
+
+def test_ticks_of_short_stretches_do_not_overlap() -> None:
+    drops = [
+        found(FindingKind.DIGEST, f"{day}.exe", fn_created=f"2017-05-{day}T08:00:00.0000000Z") for day in range(10, 14)
+    ]
+    drawing = drawn(built(drops))
+    assert len(drawing.cuts) == 3
+    assert all(after.x - before.x > 60 for before, after in pairwise(drawing.ticks))
+    assert next(tick.date for tick in drawing.ticks) == "2017-05-10"
+
+
 def test_days_in_which_nothing_happened_are_cut_out_and_told() -> None:
     monday = [encrypted(number, f"2017-05-15T08:0{number}:00.0000000Z") for number in range(5)]
     drawing = drawn(built((*INFECTION[:2], *monday)))
@@ -136,8 +160,7 @@ def test_any_timeline_is_well_formed_inside_its_frame_and_no_text_covers_another
     for each in drawing.lanes:
         assert all(0 <= mark.x <= WIDTH for mark in each.marks)
         assert all(bar.x >= 0 and bar.x + bar.width <= WIDTH and bar.height > 0 for bar in each.bars)
-    times = [tick.x for tick in drawing.ticks if tick.time]
-    assert all(after - before > 30 for before, after in pairwise(times))
+    assert all(after.x - before.x > 60 for before, after in pairwise(drawing.ticks))
 
 
 @given(st.lists(st.integers(-(2**33), 253_402_300_799), min_size=1, max_size=40))

@@ -12,8 +12,7 @@ _SHORTEST_CUT_SECONDS = 20 * 60
 _SHORTEST_AXIS_SECONDS = 10 * 60
 _CUT_WIDTH = 56.0
 _MARGIN = 12.0
-_TICK_WIDTH = 60.0
-_DATE_WIDTH = 74.0
+_TICK_WIDTH = 66.0
 _DAY_SECONDS = 24 * 60 * 60
 _LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 STEPS_SECONDS = tuple(
@@ -80,23 +79,17 @@ class Axis:
         return next((step for step in STEPS_SECONDS if step * self.scale >= width), STEPS_SECONDS[-1])
 
     def ticks(self) -> Iterator[Tick]:
-        """Yield the ticks, left to right; no two of their texts overlap."""
+        """Yield the ticks, left to right; spans and steps are so wide that no two of their texts overlap."""
         step = self.step_seconds(_TICK_WIDTH)
-        free_from = date_free_from = float("-inf")
         told = ""
         for span in self.spans:
             first = -(-span.start // step) * step
             for moment in range(first, min(span.end, _LAST_MOMENT) + 1, step) or (span.start,):
-                x = self.place(moment)
-                if x < free_from:
-                    continue
-                free_from = x + _TICK_WIDTH * 0.9
                 when = datetime.fromtimestamp(moment, tz=UTC)
                 date = f"{when:%Y-%m-%d}"
-                is_new = date != told and x >= date_free_from
-                if is_new:
-                    told, date_free_from = date, x + _DATE_WIDTH
-                yield Tick(x, f"{when:%H:%M}" if step < _DAY_SECONDS else "", date if is_new else "")
+                time = f"{when:%H:%M}" if step < _DAY_SECONDS else ""
+                yield Tick(self.place(moment), time, date if date != told else "")
+                told = date
 
 
 def _bounds(moments: list[int]) -> list[tuple[int, int]]:
