@@ -22,7 +22,8 @@ from triage.model.timeline import ClockDoubt, DoubtKind, MilestoneKind, Timeline
 from triage.report.html import write_html
 from triage.report.interface import CaseContents
 from triage.report.timeline_axis import Axis
-from triage.report.timeline_svg import WIDTH, Drawing, Lane, draw, text_width
+from triage.report.timeline_lane import WIDTH, Lane, text_width
+from triage.report.timeline_svg import Drawing, draw
 from triage.report.timeline_words import EVENT_KINDS, MILESTONES, doubt_line, duration
 
 VALUES = ("volume", "count", "time_zone", "other", "first", "last", "seconds", "trace", "installed")
