@@ -130,7 +130,7 @@ def examine_here(evidence: Path, folder: Path, **options: object) -> Case:
     tool = Tool(name="triage", version="test", indicator_sets=())
     info = CaseInfo(id="test", examiner="", notes="", started_utc=_MOMENT, finished_utc=_MOMENT, interrupted=False)
     gathered = gather(folder / JOURNAL_NAME)
-    report = build_report(gathered, tool=tool, case=info, evidence=(), destination=None)
+    report, _chronology = build_report(gathered, tool=tool, case=info, evidence=(), destination=None)
     return _case(folder, report, exit_code(report))
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import bagit
+import msgspec
 
 from triage.model.entry import StreamState
+from triage.model.event import Event, EventKind, EventSource
 from triage.model.evidence import Evidence, EvidenceFormat, WriteProof, WriteProofMethod
 from triage.model.exposure import Check, ControlSetRole, Exposure, ExposureRow, ExposureVerdict
 from triage.model.finding import Digests, Finding, FindingKind, Severity
@@ -26,11 +28,14 @@ from triage.model.report import (
     Witness,
 )
 from triage.model.rescue import RescueOutcome
+from triage.model.timeline import Timeline
 from triage.model.verdict import Outcome, Stage, Verdict
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.report.case import write_case
 from triage.report.interface import CaseContents
 from triage.report.seal import Seal, SigningKey, seal_case
+from triage.verdict.chronology import Chronology
+from triage.verdict.timeline import build_timeline
 
 HOSTILE = "a\x1b[31m\n<script>alert(1)</script>\u202egpj.exe\ud800/..%2f\u2028[bold]"
 
@@ -64,6 +69,57 @@ def sample_findings(encrypted: int = 230) -> tuple[Finding, ...]:
         finding(number, FindingKind.ENCRYPTED_FILE, f"Users/王芳/Documents/报告 {number}.docx.WNCRY")
         for number in range(5, 5 + encrypted)
     )
+
+
+def sample_chronology(hostile: str = "") -> Chronology:
+    """Return the course of an infection on one morning, 231 files encrypted in half an hour, a name put into all."""
+    steps = (
+        (FindingKind.DIGEST, f"Windows/mssecsvc.exe{hostile}", "fn_created", "07:12:08"),
+        (FindingKind.SERVICE, f"Windows/System32/config/SYSTEM{hostile}", "key_last_written", "07:12:09"),
+        (FindingKind.DIGEST, f"ProgramData/qeriuwjhrf123/tasksche.exe{hostile}", "fn_created", "07:12:31"),
+        (FindingKind.KEY_FILE, f"ProgramData/qeriuwjhrf123/00000000.pky{hostile}", "fn_created", "07:14:02"),
+        (FindingKind.RANSOM_NOTE, f"Users/王芳/Desktop/@Please_Read_Me@.txt{hostile}", "fn_created", "07:14:20"),
+        (FindingKind.REGISTRY, f"Users/王芳/NTUSER.DAT{hostile}", "key_last_written", "07:51:40"),
+    )
+    found = [
+        msgspec.structs.replace(finding(number, kind, path), times={name: _on_that_day(clock)})
+        for number, (kind, path, name, clock) in enumerate(steps)
+    ]
+    for number in range(231):
+        minute, second = divmod((number * number) // 27, 60)
+        clock = _on_that_day(f"07:{15 + minute:02}:{second:02}")
+        path = f"Users/王芳/Documents/报告 {number}.docx.WNCRY{hostile}"
+        found.append(
+            msgspec.structs.replace(
+                finding(100 + number, FindingKind.ENCRYPTED_FILE, path), times={"si_changed": clock}
+            )
+        )
+    happened = (
+        (EventKind.SYSTEM_STARTED, "07:02:55"),
+        (EventKind.CLOCK_CHANGED, "07:03:10"),
+        (EventKind.SHADOWS_DELETED, "07:51:55"),
+        (EventKind.SYSTEM_STOPPED, "07:55:12"),
+    )
+    events = [
+        Event(
+            time_utc=_on_that_day(clock),
+            kind=kind,
+            source=EventSource.EVENT_LOG,
+            what=f"FRONTDESK-02{hostile}",
+            where=Where(volume="v2", path=f"Windows/System32/winevt/Logs/System.evtx{hostile}"),
+        )
+        for kind, clock in happened
+    ]
+    return Chronology(found, events)
+
+
+def sample_timeline(hostile: str = "") -> Timeline:
+    """Return the timeline of that morning."""
+    return build_timeline(sample_chronology(hostile), volumes=(), journals=(), examined_utc="2026-11-21T09:00:00Z")
+
+
+def _on_that_day(clock: str) -> str:
+    return f"2017-05-12T{clock}.0000000Z"
 
 
 def sample_report(
@@ -200,6 +256,7 @@ def sample_report(
                 ),
             ),
         ),
+        timeline=sample_timeline(),
     )  # fmt: skip
 
 
@@ -221,7 +278,7 @@ def sample_digests() -> tuple[StreamDigest, ...]:
 
 def contents(report: Report, digests: Iterable[StreamDigest] = (), fingerprint: str = "") -> CaseContents:
     """Return what the renderers of a case are given."""
-    return CaseContents(report=report, fingerprint=fingerprint, digests=digests)
+    return CaseContents(report=report, fingerprint=fingerprint, digests=digests, events=sample_chronology())
 
 
 def make_bag(folder: Path) -> None:

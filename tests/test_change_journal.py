@@ -130,6 +130,17 @@ def test_a_journal_behind_its_sparse_start_is_told_record_by_record(volume: Path
 
 
 @_needs_volume
+def test_a_clock_that_was_set_back_shows_in_the_order_of_the_records(volume: Path, tmp_path: Path) -> None:
+    second = 10_000_000
+    times = [_FIRST_TIME, _FIRST_TIME + 9000 * second, 0, _FIRST_TIME + 1800 * second, _FIRST_TIME + 3600 * second]
+    add_journal(volume, journal([LabChange(name="a", time=time) for time in times], _START), _START)
+    case = run_case([volume], tmp_path / "case", rescue=False)
+    assert case.report.journals[0].set_back_seconds == 7200
+    (doubt,) = case.report.timeline.doubts
+    assert doubt.values == {"volume": "v1", "trace": "$UsnJrnl", "seconds": "7200"}
+
+
+@_needs_volume
 def test_renames_of_the_encryptor_prove_it_though_its_files_are_gone(volume: Path, tmp_path: Path) -> None:
     projects = _reference(volume, "Projects")
     changes = [

@@ -11,8 +11,10 @@ import click
 import pytest
 
 from triage.cli import triage
+from triage.model.change import JournalSummary
 from triage.model.entry import StreamForm, StreamState
 from triage.model.errors import ExitCode
+from triage.model.event import Event, EventKind, EventSource
 from triage.model.evidence import Evidence, WriteProof
 from triage.model.exposure import Check, ControlSetRole, Exposure, ExposureRow, ExposureVerdict
 from triage.model.finding import Finding, FindingKind
@@ -21,9 +23,19 @@ from triage.model.indicator import IndicatorSet
 from triage.model.ledger import ExcludedFolder, VolumeLedger
 from triage.model.report import CaseInfo, Coverage, Reconciliation, Report, RescueSummary, Tool
 from triage.model.rescue import RescueOutcome
+from triage.model.timeline import (
+    ClockDoubt,
+    DoubtKind,
+    EncryptionRate,
+    GoldenHours,
+    Milestone,
+    MilestoneKind,
+    Timeline,
+)
 from triage.model.verdict import Stage, Verdict
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.report.case import RENDERERS
+from triage.verdict.dating import READINGS
 from triage.verdict.materiality import MATERIAL
 from triage.verdict.stage import _BY_KIND, _BY_NAME_RULE, _BY_REGISTRY_RULE, _BY_SERVICE_RULE, STAGE_NAMES
 
@@ -160,6 +172,28 @@ def test_stage_names_are_those_of_the_code() -> None:
     assert {Stage(int(number)): name for number, name, _ in rows} == {stage: STAGE_NAMES[stage] for stage in Stage}
 
 
+def test_dating_table_is_that_of_the_code() -> None:
+    """Kinds, events and times; which of a kind's findings a row is for, the table tells in words."""
+    told = {
+        (kind, event, tuple(re.findall(r"`(\w+)`", times.replace("`run_1` to `run_8`", "`run_n`"))))
+        for kinds, _which, times, event in rows_of(method(), "Finding", "Which", "Its times", "Event")
+        for kind in kinds.split(", ")
+    }
+    assert told == {
+        (
+            row.finding.value,
+            row.event.value,
+            tuple(dict.fromkeys(re.sub(r"run_\d", "run_n", name) for name in row.times)),
+        )
+        for row in READINGS
+        if row.event is not None
+    }
+
+
+def test_every_doubt_about_the_clock_is_explained() -> None:
+    assert {kind for kind, _when in rows_of(method(), "Doubt", "When")} == set(DoubtKind)
+
+
 def test_materiality_table_is_that_of_the_code() -> None:
     rows = rows_of(method(), "Gap", "Material", "When")
     assert {kind: {"yes": True, "no": False}[material] for kind, material, _ in rows} == {
@@ -180,7 +214,8 @@ def test_every_key_of_the_report_is_explained() -> None:
     structs = (
         *(Report, Tool, IndicatorSet, CaseInfo, Evidence, WriteProof, VolumeInfo, WindowsInfo),
         *(Finding, Where, Gap, Coverage, Reconciliation, Verdict, RescueSummary),
-        *(VolumeLedger, ExcludedFolder, Exposure, ExposureRow),
+        *(VolumeLedger, ExcludedFolder, Exposure, ExposureRow, JournalSummary),
+        *(Timeline, Milestone, EncryptionRate, GoldenHours, ClockDoubt, Event),
     )
     keys = {field for struct in structs for field in struct.__struct_fields__}
     explained = set(re.findall(r"[a-z0-9_]+", " ".join(_CODE.findall(text))))
@@ -189,7 +224,18 @@ def test_every_key_of_the_report_is_explained() -> None:
 
 def test_every_value_has_its_word() -> None:
     report, recovery = read(DOCS / "report.md"), read(DOCS / "quickstart-recovery.md")
-    values = [*FindingKind, *StreamState, *StreamForm, *RescueOutcome, *Check, *ExposureVerdict]
+    values = [
+        *FindingKind,
+        *StreamState,
+        *StreamForm,
+        *RescueOutcome,
+        *EventKind,
+        *EventSource,
+        *MilestoneKind,
+        *DoubtKind,
+        *Check,
+        *ExposureVerdict,
+    ]
     assert [value for value in values if f"`{value}`" not in report] == []
     outcomes = rows_of(recovery, "Outcome", "Copied", "Meaning", "What to do")
     assert sorted(row[0].strip("`") for row in outcomes) == sorted(outcome.value for outcome in RescueOutcome)

@@ -21,6 +21,7 @@ from tests.lab.hives import (
     software_hive,
     system_hive,
     work_directory_service,
+    write_hive,
 )
 from tests.needs import needs_tool
 from tests.parsed_hives import parse_software, parse_system
@@ -63,6 +64,19 @@ def walked_gaps(data: bytes) -> list[tuple[GapKind, str]]:
     for key in hive.walk():
         assert isinstance(key.values, tuple)
     return [(gap.kind, gap.detail) for gap in hive.gaps]
+
+
+@needs_hivex
+def test_hives_tell_when_windows_was_installed_and_what_the_hardware_clock_keeps(tmp_path: Path) -> None:
+    path = tmp_path / "SOFTWARE"
+    write_hive(path, {r"Microsoft\Windows NT\CurrentVersion": ['"InstallDate"=dword:4f7e1a80']})
+    assert parse_software(path.read_bytes(), WHERE).windows.installed_utc == "2012-04-05T22:19:44.0000000Z"
+    write_hive(path, {r"Microsoft\Windows NT\CurrentVersion": ['"InstallDate"=dword:00000000']})
+    assert parse_software(path.read_bytes(), WHERE).windows.installed_utc is None
+    zone = r"ControlSet001\Control\TimeZoneInformation"
+    for values, is_utc in ((['"RealTimeIsUniversal"=dword:00000001'], True), ([], False)):
+        write_hive(path, {"Select": ['"Current"=dword:00000001'], zone: values})
+        assert parse_system(path.read_bytes(), WHERE).windows.hardware_clock_is_utc is is_utc
 
 
 @needs_hivex

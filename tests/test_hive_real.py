@@ -113,6 +113,7 @@ def test_software_hive_with_remnants_of_bins_in_its_bins() -> None:
         "6.1 Service Pack 1",
         "7601",
     )
+    assert windows.installed_utc == "2010-11-10T16:28:55.0000000Z"
 
 
 @needs_data("regipy/corrupted_system_hive.xz")

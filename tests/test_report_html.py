@@ -25,7 +25,8 @@ ALLOWED_TAGS = frozenset(
     {
         "html", "head", "meta", "title", "style", "body", "main", "header", "section", "footer", "div", "span", "p",
         "h1", "h2", "h3", "ol", "li", "dl", "dt", "dd", "table", "colgroup", "col", "thead", "tbody", "tr", "th", "td",
-        "bdi", "code", "pre", "br", "svg", "rect",
+        "bdi", "code", "pre", "br", "ul", "figure", "figcaption", "details", "summary", "svg", "rect",
+        "g", "text", "line", "path", "circle",
     }
 )  # fmt: skip
 VOID_TAGS = frozenset({"meta", "br", "col"})

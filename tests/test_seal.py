@@ -101,7 +101,7 @@ def test_a_whole_case_with_its_bag(tmp_path: Path) -> None:
     assert odd == []
     assert set(listed) == {
         "allowed_signers", "cleanup.html", "cleanup.ps1", "deleted.jsonl", "digests.hashdeep", "excluded.jsonl",
-        "findings.jsonl", "report.html", "report.json", "usn.csv",
+        "findings.jsonl", "report.html", "report.json", "timeline.body", "timeline.jsonl", "usn.csv",
         "rescue/bag-info.txt", "rescue/bagit.txt", "rescue/manifest-sha256.txt",
         "rescue/tagmanifest-sha256.txt", "rescue-manifest/manifest-sha256.txt",
         "rescue-manifest/tagmanifest-sha256.txt",

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from triage.artefacts.hive import Hive, HiveKey
 from triage.artefacts.regf import Damage
+from triage.model.filetime import TICKS_PER_SECOND, UNIX_EPOCH_TICKS, filetime_to_iso
 from triage.model.gap import Where
 from triage.model.volume import WindowsInfo
 
@@ -25,7 +26,12 @@ def read_software(hive: Hive) -> SoftwareHive:
     if key is None:
         hive.note(CURRENT_VERSION, Damage(detail="not reached", offset_bytes=hive.root.offset_bytes))
         return SoftwareHive(where=hive.where)
-    windows = WindowsInfo(product=key.text("ProductName"), version=_version(key), build=_build(key))
+    windows = WindowsInfo(
+        product=key.text("ProductName"),
+        version=_version(key),
+        build=_build(key),
+        installed_utc=_installed(key),
+    )
     return SoftwareHive(where=hive.where, windows=windows)
 
 
@@ -42,3 +48,9 @@ def _build(key: HiveKey) -> str | None:
     build = key.text("CurrentBuildNumber") or key.text("CurrentBuild")
     revision = key.number("UBR")
     return build if build is None or revision is None else f"{build}.{revision}"
+
+
+def _installed(key: HiveKey) -> str | None:
+    """Return when this Windows was installed, or upgraded to this version, from a Unix time."""
+    seconds = key.number("InstallDate")
+    return None if seconds is None or seconds == 0 else filetime_to_iso(UNIX_EPOCH_TICKS + seconds * TICKS_PER_SECOND)

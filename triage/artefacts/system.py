@@ -95,6 +95,7 @@ def read_system(hive: Hive) -> SystemHive:
             drive_letters=read_drive_letters(hive),
             computer_name=next((name for control in controls if (name := _computer_name(control))), None),
             time_zone=None if time_zone is None else _time_zone(time_zone),
+            hardware_clock_is_utc=None if time_zone is None else time_zone.number("RealTimeIsUniversal") == 1,
             current_control_set=current,
             last_known_good_control_set=last_known_good,
             hibernation_enabled=_first(map(hibernation_enabled, controls)),

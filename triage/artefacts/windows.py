@@ -27,6 +27,7 @@ def windows_info(
         product=of_software.product,
         version=of_software.version,
         build=of_software.build,
+        installed_utc=of_software.installed_utc,
         work_directory_name=work_directory_name,
         hibernation_file=hibernation_file,
     )

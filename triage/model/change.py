@@ -67,7 +67,11 @@ class Change(Struct, frozen=True, array_like=True):
 
 
 class JournalSummary(Struct, frozen=True, kw_only=True):
-    """The change journal of one volume in figures. Times are UTC ISO 8601, None where no record has one."""
+    """The change journal of one volume in figures. Times are UTC ISO 8601, None where no record has one.
+
+    Records are appended as things happen: one whose time lies before that of an earlier record was written after the
+    clock had been set back, by `set_back_seconds` or more.
+    """
 
     volume: str
     records: int
@@ -75,6 +79,7 @@ class JournalSummary(Struct, frozen=True, kw_only=True):
     damaged_bytes: int
     first_utc: str | None
     last_utc: str | None
+    set_back_seconds: int = 0
 
 
 def split_reference(reference: int) -> tuple[int, int]:

@@ -61,7 +61,8 @@ class WindowsInfo(Struct, frozen=True, kw_only=True):
     """What the hives of a volume say about its Windows; a field is None where they do not tell.
 
     `folder` is its directory, from the volume's root. `drive_letters` maps `C:` to a partition's `unique_id`.
-    `hibernation_file` is None where the volume has none.
+    `installed_utc` is UTC ISO 8601; `hardware_clock_is_utc` says whether Windows takes the time of the hardware clock
+    for UTC, as other systems do, and not for local time. `hibernation_file` is None where the volume has none.
     """
 
     folder: str | None = None
@@ -70,7 +71,9 @@ class WindowsInfo(Struct, frozen=True, kw_only=True):
     product: str | None = None
     version: str | None = None
     build: str | None = None
+    installed_utc: str | None = None
     time_zone: str | None = None
+    hardware_clock_is_utc: bool | None = None
     current_control_set: int | None = None
     last_known_good_control_set: int | None = None
     work_directory_name: str | None = None

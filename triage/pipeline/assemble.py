@@ -54,6 +54,7 @@ from triage.pipeline.journal import (
     read_journal,
 )
 from triage.pipeline.ledger import Account
+from triage.verdict.chronology import Chronology
 from triage.verdict.cleanup import plan_cleanup
 from triage.verdict.exposure import judge_exposure
 from triage.verdict.judge import judge
@@ -266,8 +267,8 @@ def build_report(
     evidence: Sequence[Evidence],
     destination: Path | None,
     deleted: bool = True,
-) -> Report:
-    """Number and weigh everything, judge it, and put it into one document."""
+) -> tuple[Report, Chronology]:
+    """Number and weigh everything, judge it, and put it into one document; return with it all events in order."""
     enumerations = gathered.enumerations.values()
     ledger, unread = gathered.account.close(enumerations)
     unsaved = [] if destination is None else _not_rescued(gathered)
@@ -291,8 +292,9 @@ def build_report(
         ledger=ledger,
     )
     verdict = judge(findings, gaps)
-    volumes = tuple(gathered.volumes.values())
-    return Report(
+    chronology = Chronology(findings, gathered.events.values())
+    volumes, journals = tuple(gathered.volumes.values()), tuple(gathered.journals.values())
+    report = Report(
         tool=msgspec.structs.replace(tool, indicator_sets=tuple(gathered.sets.values())),
         case=case,
         evidence=tuple(evidence),
@@ -303,11 +305,12 @@ def build_report(
         verdict=verdict,
         rescue=None if destination is None else _rescue_summary(gathered, destination),
         deleted=tuple(gathered.deleted.values()) if deleted else None,
-        journals=tuple(gathered.journals.values()),
-        timeline=build_timeline(gathered.events.values()),
+        journals=journals,
+        timeline=build_timeline(chronology, volumes=volumes, journals=journals, examined_utc=case.started_utc),
         cleanup=plan_cleanup(findings, volumes, verdict.stage),
         exposure=tuple(judge_exposure(facts, load_fixes()) for facts in gathered.exposures.values()),
     )
+    return report, chronology
 
 
 def judge_first(gathered: Gathered) -> FirstVerdict:

@@ -32,6 +32,7 @@ from triage.report.read_map import blocks_of, has_unreadable, map_name, write_ma
 from triage.report.seal import Seal, SigningKey, seal_case
 from triage.rescue.bag import copy_manifests, write_bag
 from triage.rescue.vault import Vault
+from triage.verdict.chronology import Chronology
 
 LIBRARIES = ("pytsk3", "libregf-python", "libfwnt-python", "pefile", "yara-python", "cryptography", "numpy")
 UNSAVED = (RescueOutcome.FAILED, RescueOutcome.INCOMPLETE, RescueOutcome.INTERRUPTED)
@@ -53,7 +54,7 @@ def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending,
     if job.rescue_to is not None:
         _close_bag(case, Path(job.rescue_to), ending)
     gathered = gather(case.journal)
-    report = _report(gathered, job, evidence, ending)
+    report, chronology = _report(gathered, job, evidence, ending)
     case.log(f"sealed{_anew(gathered)} with key {key.fingerprint}: {report.verdict.outcome.value}")
     drop_torn_rows(case.path)
     contents = CaseContents(
@@ -63,6 +64,7 @@ def finish(case: CaseFolder, job: Job, evidence: list[Evidence], ending: Ending,
         excluded=gathered.account.excluded_folders(),
         deleted=read_rows(case.path, RowKind.DELETED, DeletedStream),
         changes=read_rows(case.path, RowKind.CHANGES, Change),
+        events=chronology,
     )
     write_case(case.path, contents)
     _write_maps(case, report, gathered.unreadable)
@@ -102,7 +104,7 @@ def all_saved(report: Report) -> bool:
     return not any(outcomes.get(outcome, 0) for outcome in UNSAVED)
 
 
-def _report(gathered: Gathered, job: Job, evidence: list[Evidence], ending: Ending) -> Report:
+def _report(gathered: Gathered, job: Job, evidence: list[Evidence], ending: Ending) -> tuple[Report, Chronology]:
     first = gathered.sessions[0]
     return build_report(
         gathered,

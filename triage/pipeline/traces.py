@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from triage.artefacts.usn_journal import ChangeColumns
 from triage.examiners.batches import BatchExaminer
 from triage.examiners.renames import RenameExaminer
 from triage.model.change import Change, JournalSummary, split_reference
 from triage.model.deleted import DeletedStream
-from triage.model.filetime import filetime_to_iso
+from triage.model.filetime import TICKS_PER_SECOND, filetime_to_iso
 from triage.model.gap import Gap, GapKind
 from triage.pipeline.deleted_rows import Account, deleted_rows, rows_without_record
 from triage.pipeline.guard import Guard
@@ -99,11 +101,14 @@ class _Told:
     records: Counter[int] = field(default_factory=Counter)
     first: int = 0
     last: int = 0
+    set_back: int = 0
 
     def add(self, columns: ChangeColumns) -> None:
         self.records.update(columns.version.tolist())
         times = columns.time[columns.time > 0]
         if len(times) > 0:
+            latest = np.maximum.accumulate(np.maximum(times, np.uint64(self.last)))
+            self.set_back = max(self.set_back, int((latest - times).max()))
             first, last = int(times.min()), int(times.max())
             self.first = first if self.first == 0 else min(self.first, first)
             self.last = max(self.last, last)
@@ -116,6 +121,7 @@ class _Told:
             damaged_bytes=damaged_bytes,
             first_utc=filetime_to_iso(self.first),
             last_utc=filetime_to_iso(self.last),
+            set_back_seconds=self.set_back // TICKS_PER_SECOND,
         )
 
 

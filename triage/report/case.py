@@ -18,6 +18,7 @@ from triage.report.findings import FINDINGS
 from triage.report.hashdeep import HASHDEEP
 from triage.report.html import HTML
 from triage.report.interface import CaseContents, Renderer
+from triage.report.timeline_files import BODYFILE, TIMELINE
 
 RENDERERS: tuple[Renderer, ...] = (
     DOCUMENT,
@@ -29,6 +30,8 @@ RENDERERS: tuple[Renderer, ...] = (
     CHANGES,
     CLEANUP,
     SCRIPT,
+    TIMELINE,
+    BODYFILE,
 )
 
 

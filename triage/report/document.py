@@ -1,7 +1,7 @@
 """The report as one JSON document, `report.json`: everything else that a case shows is rendered from it.
 
 Schema `triage-report/1`. ASCII with `\\uXXXX` escapes, so that an unpaired surrogate is its own escape. Keys
-stand in the order of the model; each finding and each gap has a line of its own, for `grep` and for `diff`.
+stand in the order of the model; each finding, gap and event has a line of its own, for `grep` and for `diff`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from triage.model.errors import ReportError
 from triage.model.finding import Finding
 from triage.model.gap import Gap
 from triage.model.report import SCHEMA, Report
+from triage.model.timeline import Timeline
 from triage.report.case_files import REPORT
 from triage.report.interface import CaseContents, Renderer
 
@@ -29,9 +30,11 @@ def write_document(report: Report, out: TextIO) -> None:
     for number, key in enumerate(report.__struct_fields__):
         out.write(f'{"," if number else "{"}\n  "{key}": ')
         if key == "findings":
-            _write_lines(report.findings, out)
+            _write_each(map(json_line, report.findings), out, "  ")
         elif key == "gaps":
-            _write_lines(report.gaps, out)
+            _write_each(map(json_line, report.gaps), out, "  ")
+        elif key == "timeline":
+            _write_timeline(report.timeline, out)
         else:
             value = msgspec.to_builtins(getattr(report, key))
             out.write(json.dumps(value, indent=_INDENT).replace("\n", "\n  "))
@@ -64,12 +67,25 @@ def load_report(path: Path) -> Report:
         raise ReportError(f"{path} is not a report: {error}") from error
 
 
-def _write_lines(items: Iterable[Finding | Gap], out: TextIO) -> None:
+def _write_timeline(timeline: Timeline, out: TextIO) -> None:
+    """Write each part of the timeline on a line of its own, of milestones, doubts and events each one."""
+    for number, key in enumerate(timeline.__struct_fields__):
+        out.write(f'{"," if number else "{"}\n    "{key}": ')
+        value = getattr(timeline, key)
+        if isinstance(value, tuple):
+            _write_each((json.dumps(msgspec.to_builtins(item)) for item in value), out, "    ")
+        else:
+            out.write(json.dumps(msgspec.to_builtins(value)))
+    out.write("\n  }")
+
+
+def _write_each(lines: Iterable[str], out: TextIO, indent: str) -> None:
+    """Write a list, a line for each of its items."""
     start = "["
-    for item in items:
-        out.write(f"{start}\n    {json_line(item)}")
+    for line in lines:
+        out.write(f"{start}\n{indent}  {line}")
         start = ","
-    out.write("[]" if start == "[" else "\n  ]")
+    out.write("[]" if start == "[" else f"\n{indent}]")
 
 
 def _write(case: CaseContents, out: TextIO) -> None:

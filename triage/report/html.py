@@ -14,9 +14,10 @@ from markupsafe import Markup
 from triage.model.escape import escape_terminal
 from triage.model.profile import Profile
 from triage.model.text import _, language, ngettext
-from triage.report import view, words
+from triage.report import timeline_words, view, words
 from triage.report.interface import CaseContents, Renderer
 from triage.report.text import quick_line
+from triage.report.timeline_svg import draw
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TEMPLATE = "report.html.j2"
@@ -38,6 +39,8 @@ def write_html(case: CaseContents, out: TextIO) -> None:
         severities=view.count_severities(report.findings),
         finding_groups=view.group_findings(report.findings),
         gap_groups=view.group_gaps(report.gaps),
+        drawing=draw(report.timeline),
+        rows_shown=view.ROWS_SHOWN,
         equations=view.equations(report.coverage.reconciliation),
         quick_line=quick_line(report) if report.case.profile is Profile.QUICK else "",
     )
@@ -66,12 +69,17 @@ def page(template: str) -> Template:
         _=_,
         ngettext=ngettext,
         words=words,
+        words_of_time=timeline_words,
         language=language,
         style=Markup(style),  # noqa: S704  # our own file
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     )
     environment.filters.update(
+        clock=words.clock,
         content_bytes=view.content_bytes,
+        doubt_line=timeline_words.doubt_line,
+        duration=timeline_words.duration,
+        golden_line=timeline_words.golden_line,
         is_whole=view.is_whole,
         kept_from=words.kept_from,
         moment=words.moment,
@@ -79,6 +87,7 @@ def page(template: str) -> Template:
         number=words.number,
         percent=words.percent,
         place=view.place,
+        rate_line=timeline_words.rate_line,
         say=words.say,
         size=words.size,
         width=words.width,

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from triage.model.change import Change
 from triage.model.deleted import DeletedStream
+from triage.model.event import Event
 from triage.model.ledger import ExcludedFolder
 from triage.model.report import Report, StreamDigest
 
@@ -16,7 +17,8 @@ from triage.model.report import Report, StreamDigest
 class CaseContents(Struct, frozen=True, kw_only=True):
     """What a renderer may show; `fingerprint` is of the key that will sign. What is iterable can be read once.
 
-    `excluded` is what the profile left out, folder by folder.
+    `excluded` is what the profile left out, folder by folder. `events` are all of the timeline, in order, and can be
+    read again.
     """
 
     report: Report
@@ -25,6 +27,7 @@ class CaseContents(Struct, frozen=True, kw_only=True):
     excluded: Iterable[ExcludedFolder] = ()
     deleted: Iterable[DeletedStream] = ()
     changes: Iterable[Change] = ()
+    events: Iterable[Event] = ()
 
 
 class Renderer(Struct, frozen=True, kw_only=True):

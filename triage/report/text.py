@@ -13,8 +13,10 @@ from triage.model.ledger import VolumeLedger
 from triage.model.profile import Profile
 from triage.model.report import FirstVerdict, Report
 from triage.model.text import _, ngettext
+from triage.model.timeline import Timeline
 from triage.model.verdict import Outcome, Verdict
 from triage.report.exposure import exposure_line
+from triage.report.timeline_words import MILESTONES, golden_line, rate_line
 from triage.report.view import content_bytes, count_severities, families, place, reasons
 from triage.report.words import (
     FINDING_KINDS,
@@ -27,6 +29,7 @@ from triage.report.words import (
     balanced,
     headline,
     kept_from,
+    moment,
     not_kept_from,
     number,
     percent,
@@ -99,6 +102,7 @@ def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
                 path=evidence.path
             )
     yield from _reasons(report)
+    yield from _timeline(report.timeline)
     if verdict.advice:
         yield ""
         yield _("What to do")
@@ -121,6 +125,23 @@ def _reasons(report: Report) -> Iterator[str]:
     yield from (f"  {_reason(item)}" for item in shown)
     if more > 0:
         yield "  " + ngettext("and {count} more", "and {count} more", more).format(count=number(more))
+
+
+def _timeline(timeline: Timeline) -> Iterator[str]:
+    """Yield when it began, how many files were encrypted how fast, and what that was of the golden hours."""
+    if timeline.golden_hours is None:
+        return
+    first = next((one for one in timeline.milestones if one.event.family is not None), None)
+    yield ""
+    yield _("When (by the clock of the examined computer)")
+    if first is not None:
+        kind, when = say(first.kind, MILESTONES), moment(first.event.time_utc)
+        yield "  " + _("First sign: {when}, {kind}: {what}").format(when=when, kind=kind, what=first.event.what)
+    if timeline.encryption is not None:
+        yield f"  {rate_line(timeline.encryption)}"
+    yield f"  {golden_line(timeline.golden_hours)}"
+    if timeline.doubts:
+        yield "  " + _("Reasons to doubt that clock: {count}; see the report").format(count=len(timeline.doubts))
 
 
 def _reason(item: Finding | Gap) -> str:

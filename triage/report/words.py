@@ -280,6 +280,11 @@ def moment(utc_iso: str) -> str:
     return f"{utc_iso[:10]} {utc_iso[11:19]} UTC" if utc_iso[10:11] == "T" else utc_iso
 
 
+def clock(utc_iso: str) -> str:
+    """Return a UTC time of the report to the second where a heading says that it is UTC: `2017-05-12 07:44:12`."""
+    return moment(utc_iso).removesuffix(" UTC")
+
+
 def _tenths_of_percent(part: int, whole: int) -> int:
     """Return `part` of `whole`; of nothing, all is there."""
     return 1000 * part // whole if whole > 0 else 1000
