@@ -93,7 +93,7 @@ def test_system_hive_tells_services_name_and_zone(system_bytes: bytes) -> None:
     assert worm.image_path == r"C:\WINDOWS\mssecsvc.exe -m security"
     assert worm.display_name == "Microsoft Security Center (2.0) Service"
     assert (worm.type, worm.start, worm.error_control, worm.object_name) == (0x10, 2, 1, "LocalSystem")
-    assert worm.last_written == "2017-05-12T08:11:05.0000000Z"
+    assert worm.last_written == "2017-05-12T07:29:56.0000000Z"
     assert worm.key_path == r"ControlSet002\Services\mssecsvc2.0"
     assert system_bytes[worm.offset_bytes :][:2] == b"nk"
     [dhcp] = [one for one in system.services if one.name == "Dhcp" and one.control_set == 1]

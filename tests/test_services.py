@@ -90,7 +90,7 @@ def test_ordinary_services_are_not_found(tmp_path: Path, harmless: LabService) -
 def test_finding_can_be_reproduced_by_hand(tmp_path: Path) -> None:
     first, second = examined(tmp_path, [WORM_SERVICE], control_sets=2)
     assert (first.where.volume, first.where.path, first.where.mft_entry) == ("v2", WHERE.path, 77)
-    assert first.times == {"key_last_written": "2017-05-12T08:11:05.0000000Z"}
+    assert first.times == {"key_last_written": "2017-05-12T07:29:56.0000000Z"}
     assert first.excerpt == WORM_SERVICE.image_path
     assert first.facts == {
         "service": "mssecsvc2.0",

@@ -6,6 +6,7 @@ specification" (Base block, Hive bin, Cell, Key node, Key security); `hivexreged
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ _SECURITY_DESCRIPTOR = struct.pack("<BBHIIII", 1, 0, 0x8000, 0, 0, 0, 0)
 
 
 class LabService(Struct, frozen=True, kw_only=True):
-    """One service key; `control_sets` empty means all of them."""
+    """One service key; `control_sets` empty means all of them, `written` is the key's last write (FILETIME)."""
 
     name: str
     image_path: str
@@ -36,12 +37,14 @@ class LabService(Struct, frozen=True, kw_only=True):
     object_name: str = "LocalSystem"
     service_dll: str = ""
     control_sets: tuple[int, ...] = ()
+    written: int = _LAB_FILETIME
 
 
 WORM_SERVICE = LabService(
     name="mssecsvc2.0",
     image_path=r"C:\WINDOWS\mssecsvc.exe -m security",
     display_name="Microsoft Security Center (2.0) Service",
+    written=131390477960000000,  # 2017-05-12 07:29:56 UTC, when the worm had been dropped
 )
 PLAIN_SERVICES = (
     LabService(
@@ -59,7 +62,8 @@ PLAIN_SERVICES = (
 def work_directory_service(name: str) -> LabService:
     """Return the randomly named service by which the dropper has itself started, as a `cmd.exe` line."""
     command = rf'cmd.exe /c "C:\ProgramData\{name}\tasksche.exe"'
-    return LabService(name=name, display_name=name, image_path=command)
+    moment = 131390478360000000  # 2017-05-12 07:30:36 UTC, when the installer had been unpacked
+    return LabService(name=name, display_name=name, image_path=command, written=moment)
 
 
 def system_hive(
@@ -104,6 +108,8 @@ def system_hive(
             if number in (service.control_sets or (number,)):
                 keys |= _service_keys(rf"{control_set}\Services\{service.name}", service)
     write_hive(path, keys)
+    dated = {one.name: one.written for one in services if one.written != _LAB_FILETIME}
+    path.write_bytes(_dated(path.read_bytes(), dated))
 
 
 def software_hive(
@@ -150,6 +156,16 @@ def write_hive(path: Path, keys: Mapping[str, Sequence[str]]) -> None:
         made.add(key)
     path.write_bytes(empty_hive())
     subprocess.run([HIVE_TOOL, "--merge", str(path)], input="\n".join(lines).encode(), check=True)
+
+
+def _dated(hive: bytes, written: Mapping[str, int]) -> bytes:
+    """Return the hive with these times of last write in the keys of these names; the tool has no option for them."""
+    data = bytearray(hive)
+    for name, filetime in written.items():
+        length = re.escape(struct.pack("<H", len(name)))
+        for key in re.finditer(rb"nk.{70}" + length + rb".{2}" + re.escape(name.encode("latin-1")), hive, re.DOTALL):
+            struct.pack_into("<Q", data, key.start() + 4, filetime)
+    return bytes(data)
 
 
 def empty_hive() -> bytes:

@@ -40,6 +40,7 @@ EVENT_SOURCES: Mapping[str, str] = {
     EventSource.PREFETCH: "Prefetch",
     EventSource.AMCACHE: "Amcache",
     EventSource.SHIMCACHE: "ShimCache",
+    EventSource.RECENT_FILE_CACHE: "RecentFileCache",
     EventSource.FILE_NAME: N_("file name"),
     EventSource.TEXT_LOG: N_("text log"),
 }
