@@ -101,7 +101,12 @@ def plan_files(spec: DiskSpec, key: rsa.RSAPrivateKey) -> list[LabFile]:
 
 
 def _plan(spec: DiskSpec, key: rsa.RSAPrivateKey, random: Random) -> Iterator[LabFile]:
-    yield from household.windows_files(spec.computer_name, infection.services(spec.stage, spec.work_directory))
+    yield from household.windows_files(
+        spec.computer_name,
+        infection.services(spec.stage, spec.work_directory),
+        infection.software_settings(spec.stage, spec.work_directory),
+        infection.user_settings(spec.stage),
+    )
     yield from infection.infect(
         list(household.user_files(random)),
         stage=spec.stage,

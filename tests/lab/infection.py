@@ -35,6 +35,20 @@ def services(stage: Stage, work_directory: str) -> tuple[hives.LabService, ...]:
     return (*hives.PLAIN_SERVICES, *worm, *starter)
 
 
+def software_settings(stage: Stage, work_directory: str) -> hives.LabSettings:
+    """Return what the installer sets in the SOFTWARE hive, and the encryptor after its first pass."""
+    folder = rf"C:\ProgramData\{work_directory}"
+    run = {work_directory: rf'"{folder}\tasksche.exe"'}
+    installed = {"WanaCrypt0r": {"wd": folder}} if stage >= Stage.INSTALLED else {}
+    return installed | ({r"Microsoft\Windows\CurrentVersion\Run": run} if stage >= Stage.FINISHED else {})
+
+
+def user_settings(stage: Stage) -> hives.LabSettings:
+    """Return what the encryptor sets for the user at the end of its first pass."""
+    wallpaper = r"C:\Users\alice\Desktop\@WanaDecryptor@.bmp"
+    return {r"Control Panel\Desktop": {"Wallpaper": wallpaper}} if stage >= Stage.FINISHED else {}
+
+
 def infect(
     files: list[LabFile], *, stage: Stage, work_directory: str, key: rsa.RSAPrivateKey, random: Random
 ) -> list[LabFile]:

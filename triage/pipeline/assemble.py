@@ -278,7 +278,7 @@ def build_report(
         findings=findings,
         gaps=gaps,
         coverage=coverage,
-        verdict=judge(findings, gaps),
+        verdict=judge(findings, gaps, tuple(gathered.events.values()), tuple(gathered.volumes.values())),
         rescue=None if destination is None else _rescue_summary(gathered, destination),
         deleted=tuple(gathered.deleted.values()) if deleted else None,
         journals=tuple(gathered.journals.values()),
@@ -290,8 +290,9 @@ def judge_first(gathered: Gathered) -> FirstVerdict:
     """Judge what is known before the long read: without indicators that is never more than inconclusive."""
     ledger, unread = gathered.account.close(gathered.enumerations.values())
     findings = _numbered_findings(gathered.findings.values())
+    gaps = weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered)]))
     return FirstVerdict(
-        verdict=judge(findings, weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered)]))),
+        verdict=judge(findings, gaps, tuple(gathered.events.values()), tuple(gathered.volumes.values())),
         findings=findings,
         unread_streams=sum(row.streams_by_state.get(StreamState.INTERRUPTED, 0) for row in ledger),
     )

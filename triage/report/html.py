@@ -60,6 +60,7 @@ def _environment() -> Environment:
     environment.globals.update(_=_, ngettext=ngettext, words=words)
     environment.filters.update(
         content_bytes=view.content_bytes,
+        grounds=words.grounds,
         is_whole=view.is_whole,
         kept_from=words.kept_from,
         moment=words.moment,
