@@ -20,11 +20,12 @@ from triage.model.indicator import IndicatorSet
 from triage.model.ledger import ExcludedFolder, VolumeLedger
 from triage.model.report import CaseInfo, Coverage, Reconciliation, Report, RescueSummary, Tool
 from triage.model.rescue import RescueOutcome
-from triage.model.verdict import Stage, Verdict
+from triage.model.verdict import Bearing, Phase, Special, SpecialCase, Stage, StageJudgement, StageSign, Verdict
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.report.case import RENDERERS
 from triage.verdict.materiality import MATERIAL
-from triage.verdict.stage import _BY_KIND, _BY_NAME_RULE, _BY_REGISTRY_RULE, _BY_SERVICE_RULE, STAGE_NAMES
+from triage.verdict.signs import SIGNS
+from triage.verdict.stage import PHASES, STAGE_NAMES
 
 _CONTEXT = click.Context(triage)
 COMMANDS = {name: command for name in triage.list_commands(_CONTEXT) if (command := triage.get_command(_CONTEXT, name))}
@@ -141,22 +142,30 @@ def test_guides_stand_in_both_languages(page: str) -> None:
     assert english.count("```sh") == chinese.count("```sh")
 
 
-def test_stage_table_is_that_of_the_code() -> None:
-    rows = rows_of(method(), "By", "Finding", "Stage", "Published by")
-    assert all(source for _, _, _, source in rows)
-    told = {(by, finding): Stage(int(stage)) for by, finding, stage, _ in rows}
-    assert len(told) == len(rows)
-    assert told == {
-        **{("name", rule): stage for rule, stage in _BY_NAME_RULE.items()},
-        **{("kind", kind.value): stage for kind, stage in _BY_KIND.items()},
-        **{("service", rule): stage for rule, stage in _BY_SERVICE_RULE.items()},
-        **{("registry", rule): stage for rule, stage in _BY_REGISTRY_RULE.items()},
-    }
+def test_table_of_signs_is_that_of_the_code() -> None:
+    rows = rows_of(method(), "Stage", "Sign", "By", "Findings", "Always", "Published by")
+    assert all(source for *_cells, source in rows)
+    assert [row[:5] for row in rows] == [
+        [
+            "–" if sign.stage is None else str(int(sign.stage)),
+            sign.name,
+            sign.kind.value,
+            ", ".join(sign.indicators) or "all",
+            "yes" if sign.certain else "no",
+        ]
+        for sign in SIGNS
+    ]
 
 
-def test_stage_names_are_those_of_the_code() -> None:
-    rows = rows_of(method(), "Stage", "Name", "What it means")
-    assert {Stage(int(number)): name for number, name, _ in rows} == {stage: STAGE_NAMES[stage] for stage in Stage}
+def test_stages_and_phases_are_those_of_the_code() -> None:
+    rows = rows_of(method(), "Stage", "Name", "What it means", "Phase")
+    told = {Stage(int(number)): (name, phase) for number, name, _meaning, phase in rows}
+    assert told == {stage: (STAGE_NAMES[stage], PHASES[stage].value if stage in PHASES else "–") for stage in Stage}
+
+
+def test_every_special_case_is_explained() -> None:
+    rows = rows_of(method(), "Case", "Recognised by (`triage/verdict/special.py`)")
+    assert [name.strip("`") for name, _how in rows] == list(SpecialCase)
 
 
 def test_materiality_table_is_that_of_the_code() -> None:
@@ -172,7 +181,7 @@ def test_every_key_of_the_report_is_explained() -> None:
     structs = (
         *(Report, Tool, IndicatorSet, CaseInfo, Evidence, WriteProof, VolumeInfo, WindowsInfo),
         *(Finding, Where, Gap, Coverage, Reconciliation, Verdict, RescueSummary),
-        *(VolumeLedger, ExcludedFolder),
+        *(VolumeLedger, ExcludedFolder, StageJudgement, StageSign, Special),
     )
     keys = {field for struct in structs for field in struct.__struct_fields__}
     explained = set(re.findall(r"[a-z0-9_]+", " ".join(_CODE.findall(text))))
@@ -181,7 +190,7 @@ def test_every_key_of_the_report_is_explained() -> None:
 
 def test_every_value_has_its_word() -> None:
     report, recovery = read(DOCS / "report.md"), read(DOCS / "quickstart-recovery.md")
-    values = [*FindingKind, *StreamState, *StreamForm, *RescueOutcome]
+    values = [*FindingKind, *StreamState, *StreamForm, *RescueOutcome, *Bearing, *Phase, *SpecialCase]
     assert [value for value in values if f"`{value}`" not in report] == []
     outcomes = rows_of(recovery, "Outcome", "Copied", "Meaning", "What to do")
     assert sorted(row[0].strip("`") for row in outcomes) == sorted(outcome.value for outcome in RescueOutcome)

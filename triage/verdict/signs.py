@@ -157,7 +157,8 @@ SIGNS: tuple[Sign, ...] = (
         N_("shadow copies were deleted, after the encryption began"),
     ),
     Sign(
-        "program-deletions", None, FindingKind.REGISTRY, N_("programs to be deleted at the next start"),
+        "program-deletions", None, FindingKind.REGISTRY,
+        N_("the malware's programs are to be deleted at the next start"),
         ("pending-program-deletions",),
     ),
 )  # fmt: skip

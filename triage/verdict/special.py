@@ -81,10 +81,10 @@ def _cleaned(traces: Traces, events: Sequence[Event]) -> Iterator[Special]:
     if quarantined:
         says = N_("parts of the malware lie in a quarantine")
         yield Special(case=SpecialCase.CLEANED, confidence=Confidence.HIGH, says=says, ids=ids_of(quarantined))
-    if "program-deletions" in traces:
-        says = N_("the malware's programs are to be deleted at the next start")
-        ids = traces["program-deletions"].ids
-        yield Special(case=SpecialCase.CLEANED, confidence=Confidence.MEDIUM, says=says, ids=ids)
+    pending = traces.get("program-deletions")
+    if pending is not None:
+        says = pending.sign.says
+        yield Special(case=SpecialCase.CLEANED, confidence=Confidence.MEDIUM, says=says, ids=pending.ids)
     if programs and not is_there:
         says = N_("the malware's programs are there as deleted entries only")
         yield Special(case=SpecialCase.CLEANED, confidence=Confidence.MEDIUM, says=says, ids=ids_of(programs))
