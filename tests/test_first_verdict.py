@@ -18,7 +18,7 @@ from triage.model.verdict import Outcome, Stage
 from triage.pipeline.supervise import Observer
 
 _OF_CONTENT = {FindingKind.DIGEST, FindingKind.YARA, FindingKind.ENCRYPTED_FILE}
-_FOUND = "so far, from names and registry alone: INDICATORS FOUND: WANNACRY. Stage: 4 of 5, encrypting."
+_FOUND = "so far, from names and registry alone: INDICATORS FOUND: WANNACRY. Stage: 4 of 5, encrypting ("
 
 
 @pytest.fixture(scope="module")
