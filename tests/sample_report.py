@@ -207,7 +207,10 @@ def sample_judgement() -> StageJudgement:
         evidence=(
             row,
             replace(row, sign="encrypted-files", says="encrypted files"),
-            StageSign(sign="key-files", stage=Stage.ENCRYPTING, bearing=Bearing.AGAINST, says="key files of this infection"),
+            StageSign(
+                sign="key-files", stage=Stage.ENCRYPTING, bearing=Bearing.AGAINST,
+                says="key files of this infection",
+            ),
             StageSign(
                 sign="run-value", stage=Stage.FINISHED, bearing=Bearing.OPEN, says="Run value of the encryptor",
                 ids=("g1",),
