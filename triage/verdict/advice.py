@@ -35,8 +35,8 @@ _BY_STAGE: dict[Stage, tuple[str, ...]] = {
     ),
     Stage.ENCRYPTING: (
         N_(
-            "Part of the files is encrypted. Save the rest at once: intact documents, .WNCYR files, moved originals; "
-            "then image the disk: deleted originals and shadow copies may still be there."
+            "Part of the files is encrypted. Save the intact ones at once, then image the disk: shadow copies and "
+            "deleted originals may still be there."
         ),
         _DO_NOT_PAY,
     ),
