@@ -80,7 +80,8 @@ def english() -> Iterator[None]:
 def test_the_order_is_verdict_then_what_to_do_then_the_rest() -> None:
     words = Page(render(sample_report())).words
     headings = [
-        "Indicators found: WannaCry", "stage 4 of 5, encrypting. medium confidence", "What to do", "Do not boot this disk",
+        "Indicators found: WannaCry", "stage 4 of 5, encrypting. medium confidence", "What to do",
+        "Do not boot this disk",
         "Why this verdict", "Why this stage", "Stage 4, medium confidence: 2 signs speak for it, 1 is missing",
         "stages 4 to 5 are possible", "Phase: late: files are encrypted", "Several infections", "more than one folder",
         "4 Encrypting", "ransom notes there1,212 findings · f1 · f2 · f3 · f5 …", "key files of this infection missing",

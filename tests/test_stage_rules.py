@@ -106,6 +106,8 @@ def test_a_later_stage_with_one_weak_sign_is_possible_and_no_more() -> None:
     judgement = weighed(*AT_WORK, weak)
     assert (judgement.stage, judgement.latest) == (Stage.ENCRYPTING, Stage.FINISHED)
     assert judgement.confidence is Confidence.MEDIUM
+    far = found(FindingKind.YARA, "WannaCry_SessionLauncher_Strings", severity=Severity.MEDIUM, entry=101)
+    assert (weighed(WORM, far).stage, weighed(WORM, far).latest) == (Stage.DROPPER_ONLY, Stage.INSTALLED)
     assert weighed(*AT_WORK, RUN_VALUE).stage is Stage.FINISHED
     assert weighed(*AT_WORK, RUN_VALUE).confidence is Confidence.LOW
     assert weighed(*AT_WORK, RUN_VALUE).earliest is Stage.ENCRYPTING

@@ -52,7 +52,7 @@ def judge_stage(
     special = recognise(stage, traces, events, volumes)
     if stage is None:
         return StageJudgement(stage=None, evidence=evidence, special=special)
-    latest = _latest(evidence, stage)
+    latest = _latest(evidence)
     return StageJudgement(
         stage=stage,
         confidence=_confidence(_speaking_for(telling, stage), evidence, stage, latest),
@@ -84,18 +84,15 @@ def _earliest(telling: Sequence[Trace], stage: Stage) -> Stage:
     return next(shown, Stage.DROPPER_ONLY)
 
 
-def _latest(evidence: Sequence[StageSign], stage: Stage) -> Stage:
-    """Return the last stage from `stage` on that cannot be ruled out.
+def _latest(evidence: Sequence[StageSign]) -> Stage:
+    """Return the last stage that cannot be ruled out.
 
-    One is ruled out where no sign speaks for it, and one that it never fails to leave was looked for and is missing.
+    It is the last that a sign speaks for, and those after it whose certain signs could none of them be looked for.
     """
-    latest = stage
-    for later in Stage:
-        bearings = {one.bearing for one in evidence if one.stage is later}
-        if later > stage and (Bearing.FOR in bearings or Bearing.AGAINST not in bearings):
-            latest = later
-        elif later > stage:
-            break
+    latest = max((one.stage for one in evidence if one.bearing is Bearing.FOR), default=Stage.NONE)
+    ruled_out = {one.stage for one in evidence if one.bearing is Bearing.AGAINST}
+    while latest < Stage.FINISHED and Stage(latest + 1) not in ruled_out:
+        latest = Stage(latest + 1)
     return latest
 
 
