@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from triage.model.event import Event, EventKind, EventSource
 from triage.model.finding import Finding, FindingKind, Severity
@@ -212,7 +213,7 @@ def test_a_whole_infection_is_not_taken_for_a_cleaned_one() -> None:
 )
 def test_several_infections_are_recognised(second: Finding) -> None:
     assert SpecialCase.SEVERAL in specials(weighed(*AT_WORK, second))
-    gone = found(second.kind, second.indicator, second.where.path or "", deleted=True, **second.facts)
+    gone = replace(second, deleted=True)
     assert SpecialCase.SEVERAL not in specials(weighed(*AT_WORK, gone))
 
 
@@ -260,6 +261,11 @@ def test_pending_deletions_are_named_and_encryption_that_was_cut_short_is_urgent
     pending = found(FindingKind.REGISTRY, "pending-deletions", severity=Severity.MEDIUM)
     assert any("at its next start" in sentence for sentence in judge([*AT_WORK, pending], []).advice)
     assert any("at once" in sentence for sentence in judge(AT_WORK, []).advice)
+
+
+def test_a_stage_that_is_not_sure_says_so_in_the_advice() -> None:
+    assert any("not sure" in sentence for sentence in judge([SERVICE], [], (), [WINDOWS]).advice)
+    assert not any("not sure" in sentence for sentence in judge(AT_WORK, [], (), [WINDOWS]).advice)
 
 
 _ANY = st.builds(
