@@ -25,8 +25,8 @@ _WINDOWS_FILES = {
 def windows_files(
     computer_name: str,
     services: tuple[hives.LabService, ...],
-    software: hives.LabSettings = {},
-    user: hives.LabSettings = {},
+    software: hives.LabSettings | None = None,
+    user: hives.LabSettings | None = None,
 ) -> Iterator[LabFile]:
     """Yield the Windows directory with its SYSTEM and SOFTWARE hives, and the first user's hive."""
     for path, content in _WINDOWS_FILES.items():
