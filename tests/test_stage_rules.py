@@ -71,10 +71,8 @@ RUN_VALUE = found(FindingKind.REGISTRY, "installer-run-value")
 AT_WORK = (WORM, WORM_SERVICE, INSTALLER, SERVICE, VALUE, KEYS, ENCRYPTED, NOTE)
 
 
-def happened(kind: EventKind, time: str, family: str | None = None) -> Event:
-    return Event(
-        time_utc=time, kind=kind, source=EventSource.EVENT_LOG, what="x", where=Where(volume="v1"), family=family
-    )
+def happened(kind: EventKind, time: str) -> Event:
+    return Event(time_utc=time, kind=kind, source=EventSource.EVENT_LOG, what="x", where=Where(volume="v1"))
 
 
 def weighed(*findings: Finding, gaps: Sequence[Gap] = (), events: Sequence[Event] = ()) -> StageJudgement:
@@ -157,6 +155,13 @@ def test_without_a_windows_nothing_is_said_to_be_missing() -> None:
     assert Bearing.AGAINST not in {row.bearing for row in judge_stage([WORM], (), (), [DATA]).evidence}
 
 
+def test_a_program_that_was_run_is_known_by_name_or_by_digest() -> None:
+    digest = "84c82835a5d21bbcf75a61706d8ab549"
+    assert weighed(found(FindingKind.EXECUTION, digest, description="encryptor installer")).stage is Stage.INSTALLED
+    assert weighed(found(FindingKind.EXECUTION, "installer-in-work-directory")).stage is Stage.INSTALLED
+    assert weighed(found(FindingKind.EXECUTION, digest, description="WannaCry sample")).stage is None
+
+
 def test_the_encryptor_inside_the_worms_own_file_is_no_second_stage() -> None:
     inside = found(FindingKind.YARA, "WannaCry_Installer_Strings", "Windows/mssecsvc.exe")
     beside = found(FindingKind.YARA, "WannaCry_Installer_Strings", "Windows/tasksche.exe", entry=101)
@@ -173,7 +178,7 @@ def test_deleted_shadow_copies_count_after_the_encryption_began(time: str, stage
 
 def test_the_kill_switch_is_recognised_by_what_did_not_come_after_it() -> None:
     contact = found(FindingKind.NETWORK, "kill-switch-address", severity=Severity.MEDIUM)
-    run = found(FindingKind.EXECUTION, "worm-run")
+    run = found(FindingKind.EXECUTION, "worm-in-windows-directory", "Windows/Prefetch/MSSECSVC.EXE-1.pf")
     assert specials(weighed(WORM, contact)) == {SpecialCase.KILL_SWITCH: Confidence.HIGH}
     assert specials(weighed(WORM, run)) == {SpecialCase.KILL_SWITCH: Confidence.MEDIUM}
     assert specials(weighed(WORM)) == {SpecialCase.KILL_SWITCH: Confidence.LOW}
@@ -182,19 +187,19 @@ def test_the_kill_switch_is_recognised_by_what_did_not_come_after_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("findings", "events"),
+    "findings",
     [
-        ((ENCRYPTED, NOTE), ()),
-        ((WORM_SERVICE, SERVICE), ()),
-        ((found(FindingKind.NAME, "worm", "Windows/mssecsvc.exe", deleted=True), WORM_SERVICE), ()),
-        ((found(FindingKind.DIGEST, "0", "ProgramData/AV/Quarantine/1.bin", description="worm"),), ()),
-        ((*AT_WORK, found(FindingKind.REGISTRY, "pending-program-deletions", severity=Severity.MEDIUM)), ()),
-        (AT_WORK, (happened(EventKind.MALWARE_DETECTED, _LATER, "wannacry"),)),
+        (ENCRYPTED, NOTE),
+        (WORM_SERVICE, SERVICE),
+        (found(FindingKind.NAME, "worm", "Windows/mssecsvc.exe", deleted=True), WORM_SERVICE),
+        (found(FindingKind.DIGEST, "0", "ProgramData/AV/Quarantine/1.bin", description="worm"),),
+        (*AT_WORK, found(FindingKind.REGISTRY, "pending-program-deletions", severity=Severity.MEDIUM)),
+        (*AT_WORK, found(FindingKind.EVENT_LOG, "antivirus-detection", severity=Severity.MEDIUM)),
     ],
 )
-def test_what_an_antivirus_took_away_is_recognised(findings: tuple[Finding, ...], events: tuple[Event, ...]) -> None:
-    assert SpecialCase.CLEANED in specials(weighed(*findings, events=events))
-    assert any("quarantine" in sentence for sentence in judge(findings, [], events).advice)
+def test_what_an_antivirus_took_away_is_recognised(findings: tuple[Finding, ...]) -> None:
+    assert SpecialCase.CLEANED in specials(weighed(*findings))
+    assert any("quarantine" in sentence for sentence in judge(findings, []).advice)
 
 
 def test_a_whole_infection_is_not_taken_for_a_cleaned_one() -> None:

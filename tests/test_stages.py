@@ -33,16 +33,16 @@ _SHADOWS = Event(
 
 # What a disk of each stage and of all later ones has that the lab's tools cannot write: kind, indicator, severity.
 _WRITTEN_BY_WINDOWS: tuple[tuple[Stage, FindingKind, str, Severity], ...] = (
-    (Stage.DROPPER_ONLY, FindingKind.EXECUTION, "worm-run", Severity.HIGH),
+    (Stage.DROPPER_ONLY, FindingKind.EXECUTION, "worm-in-windows-directory", Severity.HIGH),
     (Stage.DROPPER_ONLY, FindingKind.YARA, "WannaCry_Worm_Strings", Severity.HIGH),
     (Stage.PROPAGATING, FindingKind.EVENT_LOG, "worm-service-installed", Severity.HIGH),
     (Stage.PROPAGATING, FindingKind.NETWORK, "smb-scan", Severity.MEDIUM),
-    (Stage.INSTALLED, FindingKind.EXECUTION, "installer-run", Severity.HIGH),
+    (Stage.INSTALLED, FindingKind.EXECUTION, "installer-in-windows-directory", Severity.HIGH),
     (Stage.INSTALLED, FindingKind.EVENT_LOG, "installer-service-installed", Severity.HIGH),
     (Stage.INSTALLED, FindingKind.YARA, "WannaCry_Installer_Strings", Severity.HIGH),
-    (Stage.ENCRYPTING, FindingKind.EXECUTION, "helper-run", Severity.HIGH),
+    (Stage.ENCRYPTING, FindingKind.EXECUTION, "component-in-work-directory", Severity.HIGH),
     (Stage.ENCRYPTING, FindingKind.JOURNAL, "encrypted-rename", Severity.HIGH),
-    (Stage.FINISHED, FindingKind.EVENT_LOG, "malware-command", Severity.HIGH),
+    (Stage.FINISHED, FindingKind.EVENT_LOG, "recovery-command", Severity.HIGH),
 )
 _TAKEN: dict[str, tuple[FindingKind, ...]] = {
     **{kind.value: (kind,) for kind in FindingKind},
@@ -64,7 +64,6 @@ def written_by_windows(stage: Stage) -> list[Finding]:
             severity=severity,
             where=Where(volume="v1", path=f"Windows/{indicator}", mft_entry=9000 + number),
             times={"event": _BEGAN},
-            excerpt="vssadmin delete shadows /all /quiet" if indicator == "malware-command" else "",
             id=f"W{number:06d}",
         )
         for number, (since, kind, indicator, severity) in enumerate(_WRITTEN_BY_WINDOWS)

@@ -52,6 +52,9 @@ class Artefact(StrEnum):
     NOTES = "notes"
     ENCRYPTED_FILES = "encrypted-files"
     FILLER = "filler"
+    FIREWALL_LOG = "firewall-log"
+    EVENT_LOGS = "event-logs"
+    PREFETCH = "prefetch"
 
 
 def is_of(file: LabFile, artefacts: Collection[Artefact], work_directory: str) -> bool:
@@ -66,6 +69,9 @@ def is_of(file: LabFile, artefacts: Collection[Artefact], work_directory: str) -
         Artefact.NOTES: name == NOTE_NAME or name.startswith("@WanaDecryptor@"),
         Artefact.ENCRYPTED_FILES: file.kind in (Kind.ENCRYPTED, Kind.PREPARED, Kind.IN_PROGRESS),
         Artefact.FILLER: file.kind is Kind.FILLER,
+        Artefact.FIREWALL_LOG: file.path == _FIREWALL_LOG,
+        Artefact.EVENT_LOGS: folder == "Windows/System32/winevt/Logs",
+        Artefact.PREFETCH: folder == "Windows/Prefetch",
     }
     return any(kinds.get(artefact, False) for artefact in artefacts)
 

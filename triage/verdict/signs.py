@@ -32,7 +32,18 @@ class Sign(NamedTuple):
 # The indicator of a digest is the part that the known file plays; of some others it is what `_indicator` makes of it.
 WORM_PART, INSTALLER_PART = "worm", "installer"
 WALLPAPER_ON_DESKTOP = "wallpaper-on-desktop"
-SHADOW_COMMAND = "shadow-deletion-command"
+
+# Programs that were run, and whose start was logged, are known by the rules of names.
+_WORM_NAMES = ("worm-in-windows-directory", WORM_PART)
+_INSTALLER_NAMES = ("installer-in-windows-directory", "installer-in-work-directory", INSTALLER_PART)
+_HELPER_NAMES = ("component-in-work-directory", "helper-program", "ransom-note", "ransom-note-v1", "tor-host")
+
+
+def _logged(*services: str) -> tuple[str, ...]:
+    """Return what event logs tell of services that these rules know."""
+    happened = ("installed", "started", "stopped", "changed", "failed")
+    return tuple(f"{service}-{state}" for service in services for state in happened)
+
 
 SIGNS: tuple[Sign, ...] = (
     Sign(
@@ -47,7 +58,11 @@ SIGNS: tuple[Sign, ...] = (
             "WannaCry_Code_Sequences",
         ),
     ),
-    Sign("worm-run", Stage.DROPPER_ONLY, FindingKind.EXECUTION, N_("the worm was run"), ("worm-run",)),
+    Sign("worm-run", Stage.DROPPER_ONLY, FindingKind.EXECUTION, N_("the worm was run"), _WORM_NAMES),
+    Sign(
+        "worm-start-logged", Stage.DROPPER_ONLY, FindingKind.EVENT_LOG, N_("start of the worm in the event log"),
+        _WORM_NAMES,
+    ),
     Sign(
         "kill-switch-contact", Stage.DROPPER_ONLY, FindingKind.NETWORK, N_("contact with the kill switch"),
         ("kill-switch-domain", "kill-switch-address"),
@@ -58,7 +73,7 @@ SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         "worm-service-logged", Stage.PROPAGATING, FindingKind.EVENT_LOG, N_("service of the worm in the event log"),
-        ("worm-service-installed", "worm-service-started"),
+        _logged("worm-service"),
     ),
     Sign("port-scan", Stage.PROPAGATING, FindingKind.NETWORK, N_("scan of other computers' port 445"), ("smb-scan",)),
     Sign(
@@ -96,11 +111,18 @@ SIGNS: tuple[Sign, ...] = (
         "work-directory-value", Stage.INSTALLED, FindingKind.REGISTRY, N_("work directory in the registry"),
         ("work-directory-value", "installer-image-run-value"), certain=True,
     ),
-    Sign("installer-run", Stage.INSTALLED, FindingKind.EXECUTION, N_("the installer was run"), ("installer-run",)),
+    Sign(
+        "installer-run", Stage.INSTALLED, FindingKind.EXECUTION, N_("the installer was run"),
+        (*_INSTALLER_NAMES, "program-in-computed-work-directory", "loaded-components"),
+    ),
+    Sign(
+        "installer-start-logged", Stage.INSTALLED, FindingKind.EVENT_LOG, N_("start of the installer in the event log"),
+        (*_INSTALLER_NAMES, "installer-command", "rights-command"),
+    ),
     Sign(
         "installer-service-logged", Stage.INSTALLED, FindingKind.EVENT_LOG,
         N_("service that starts the encryptor, in the event log"),
-        ("installer-service-installed", "installer-service-failed", "malware-command"),
+        _logged("computed-name-service", "installer-service", "installer-image-service"),
     ),
     Sign(
         "key-files", Stage.ENCRYPTING, FindingKind.KEY_FILE, N_("key files of this infection"), certain=True,
@@ -132,7 +154,11 @@ SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         "encryptor-run", Stage.ENCRYPTING, FindingKind.EXECUTION, N_("the encryptor's helpers were run"),
-        ("helper-run", "decryptor-run", "tor-run"),
+        _HELPER_NAMES,
+    ),
+    Sign(
+        "encryptor-start-logged", Stage.ENCRYPTING, FindingKind.EVENT_LOG,
+        N_("start of the encryptor's helpers in the event log"), _HELPER_NAMES,
     ),
     Sign("tor-contact", Stage.ENCRYPTING, FindingKind.NETWORK, N_("contact with the hidden services"), ("tor-onion",)),
     Sign(
@@ -149,8 +175,8 @@ SIGNS: tuple[Sign, ...] = (
     ),
     Sign("filler", Stage.FINISHED, FindingKind.NAME, N_("filler of free space"), ("free-space-filler",)),
     Sign(
-        "shadow-command", Stage.FINISHED, FindingKind.EVENT_LOG, N_("command that deletes shadow copies"),
-        (SHADOW_COMMAND,),
+        "last-commands", Stage.FINISHED, FindingKind.EVENT_LOG, N_("commands of the end of the first pass"),
+        ("recovery-command", "window-command", "run-value-command"),
     ),
     Sign(
         "shadows-deleted", Stage.FINISHED, EventKind.SHADOWS_DELETED,
@@ -161,6 +187,10 @@ SIGNS: tuple[Sign, ...] = (
         N_("the malware's programs are to be deleted at the next start"),
         ("pending-program-deletions",),
     ),
+    Sign(
+        "antivirus", None, FindingKind.EVENT_LOG, N_("an antivirus noted that it met the malware"),
+        ("antivirus-detection",),
+    ),
 )  # fmt: skip
 
 BY_NAME = {sign.name: sign for sign in SIGNS}
@@ -170,7 +200,6 @@ _BY_KIND = {sign.kind: sign for sign in SIGNS if not sign.indicators}
 _WORM = re.compile(r"\b(worm|dropper|dropped)\b|kill.switch")
 _INSTALLER = re.compile(r"\b(installer|encryptor|gui|ransom|window|taskdl|taskse|archive|configuration)\b|\.wnry\b")
 _ON_DESKTOP = "/desktop/@wanadecryptor@.bmp"
-_OF_SHADOWS = re.compile(r"vssadmin|shadowcopy|wbadmin|bcdedit", re.IGNORECASE)
 
 
 def sign_of(finding: Finding) -> Sign | None:
@@ -193,8 +222,8 @@ def _indicator(finding: Finding) -> str:
             return _part(finding)
         case FindingKind.RANSOM_NOTE if f"/{finding.where.path or ''}".lower().endswith(_ON_DESKTOP):
             return WALLPAPER_ON_DESKTOP
-        case FindingKind.EVENT_LOG if finding.indicator == "malware-command" and _OF_SHADOWS.search(finding.excerpt):
-            return SHADOW_COMMAND
+        case FindingKind.EXECUTION if (finding.kind, finding.indicator) not in _BY_INDICATOR:
+            return _part(finding)
         case _:
             return finding.indicator
 

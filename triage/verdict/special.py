@@ -14,7 +14,6 @@ from triage.model.indicator import Confidence
 from triage.model.text import N_
 from triage.model.verdict import Special, SpecialCase, Stage
 from triage.model.volume import VolumeInfo
-from triage.verdict.signs import FAMILY
 from triage.verdict.traces import Traces, first_time, has_live, ids_of
 
 _WORM = ("worm-file", "worm-digest", "worm-content")
@@ -34,7 +33,7 @@ def recognise(
     return (
         *_killed(stage, traces),
         *elsewhere,
-        *(() if elsewhere else _cleaned(traces, events)),
+        *(() if elsewhere else _cleaned(traces)),
         *_several(traces),
         *_cannot_encrypt(stage, traces, events),
     )
@@ -69,15 +68,15 @@ def _encrypted_elsewhere(traces: Traces, volumes: Sequence[VolumeInfo]) -> Itera
         yield Special(case=SpecialCase.ELSEWHERE, confidence=Confidence.MEDIUM, says=says, ids=ids)
 
 
-def _cleaned(traces: Traces, events: Sequence[Event]) -> Iterator[Special]:
+def _cleaned(traces: Traces) -> Iterator[Special]:
     """Somebody, or an antivirus, took parts of the malware away: each rule is a gap in what a step leaves behind."""
-    detected = sum(one.kind is EventKind.MALWARE_DETECTED and one.family == FAMILY for one in events)
     quarantined = [one for one in _findings(traces, *_WORM, *_ENCRYPTOR) if _QUARANTINE.search(one.where.path or "")]
     programs = list(_findings(traces, *_WORM, *_ENCRYPTOR))
     is_there = has_live(traces, *_WORM, *_ENCRYPTOR)
-    if detected > 0:
-        says = N_("an antivirus noted that it met the malware")
-        yield Special(case=SpecialCase.CLEANED, confidence=Confidence.HIGH, says=says)
+    detected = traces.get("antivirus")
+    if detected is not None:
+        says = detected.sign.says
+        yield Special(case=SpecialCase.CLEANED, confidence=Confidence.HIGH, says=says, ids=detected.ids)
     if quarantined:
         says = N_("parts of the malware lie in a quarantine")
         yield Special(case=SpecialCase.CLEANED, confidence=Confidence.HIGH, says=says, ids=ids_of(quarantined))
