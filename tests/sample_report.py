@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bagit
 import msgspec
+from msgspec.structs import replace
 
 from triage.model.entry import StreamState
 from triage.model.event import Event, EventKind, EventSource
@@ -15,7 +16,7 @@ from triage.model.evidence import Evidence, EvidenceFormat, WriteProof, WritePro
 from triage.model.exposure import Check, ControlSetRole, Exposure, ExposureRow, ExposureVerdict
 from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind, Where
-from triage.model.indicator import IndicatorSet
+from triage.model.indicator import Confidence, IndicatorSet
 from triage.model.ledger import VolumeLedger
 from triage.model.report import (
     CaseInfo,
@@ -29,7 +30,17 @@ from triage.model.report import (
 )
 from triage.model.rescue import RescueOutcome
 from triage.model.timeline import Timeline
-from triage.model.verdict import Outcome, Stage, Verdict
+from triage.model.verdict import (
+    Bearing,
+    Outcome,
+    Phase,
+    Special,
+    SpecialCase,
+    Stage,
+    StageJudgement,
+    StageSign,
+    Verdict,
+)
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.report.case import write_case
 from triage.report.interface import CaseContents
@@ -228,6 +239,7 @@ def sample_report(
                 "Keep every file named 00000000.pky, .eky, .res or .dky and hiberfil.sys: decryption may need them.",
                 "Do not pay before the recovery possibilities have been tried.",
             ),
+            judgement=sample_judgement() if stage is Stage.ENCRYPTING else None,
         ),
         rescue=RescueSummary(
             destination=destination, files=3, bytes=25,
@@ -257,6 +269,39 @@ def sample_report(
             ),
         ),
         timeline=sample_timeline(),
+    )  # fmt: skip
+
+
+def sample_judgement() -> StageJudgement:
+    """Return a judgement with every bearing and a special case."""
+    row = StageSign(
+        sign="notes", stage=Stage.ENCRYPTING, bearing=Bearing.FOR, says="ransom notes", count=1212,
+        ids=("f1", "f2", "f3", "f5", "f6"),
+    )  # fmt: skip
+    return StageJudgement(
+        stage=Stage.ENCRYPTING,
+        confidence=Confidence.MEDIUM,
+        earliest=Stage.ENCRYPTING,
+        latest=Stage.FINISHED,
+        phase=Phase.LATE,
+        evidence=(
+            row,
+            replace(row, sign="encrypted-files", says="encrypted files"),
+            StageSign(
+                sign="key-files", stage=Stage.ENCRYPTING, bearing=Bearing.AGAINST,
+                says="key files of this infection",
+            ),
+            StageSign(
+                sign="run-value", stage=Stage.FINISHED, bearing=Bearing.OPEN, says="Run value of the encryptor",
+                ids=("g1",),
+            ),
+        ),
+        special=(
+            Special(
+                case=SpecialCase.SEVERAL, confidence=Confidence.HIGH, says="key files lie in more than one folder",
+                ids=("f1", "f2"),
+            ),
+        ),
     )  # fmt: skip
 
 

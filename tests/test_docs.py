@@ -32,12 +32,13 @@ from triage.model.timeline import (
     MilestoneKind,
     Timeline,
 )
-from triage.model.verdict import Stage, Verdict
+from triage.model.verdict import Bearing, Phase, Special, SpecialCase, Stage, StageJudgement, StageSign, Verdict
 from triage.model.volume import VolumeInfo, WindowsInfo
 from triage.report.case import RENDERERS
 from triage.verdict.dating import READINGS
 from triage.verdict.materiality import MATERIAL
-from triage.verdict.stage import _BY_KIND, _BY_NAME_RULE, _BY_REGISTRY_RULE, _BY_SERVICE_RULE, STAGE_NAMES
+from triage.verdict.signs import SIGNS
+from triage.verdict.stage import PHASES, STAGE_NAMES
 
 _CONTEXT = click.Context(triage)
 COMMANDS = {name: command for name in triage.list_commands(_CONTEXT) if (command := triage.get_command(_CONTEXT, name))}
@@ -154,22 +155,30 @@ def test_guides_stand_in_both_languages(page: str) -> None:
     assert english.count("```sh") == chinese.count("```sh")
 
 
-def test_stage_table_is_that_of_the_code() -> None:
-    rows = rows_of(method(), "By", "Finding", "Stage", "Published by")
-    assert all(source for _, _, _, source in rows)
-    told = {(by, finding): Stage(int(stage)) for by, finding, stage, _ in rows}
-    assert len(told) == len(rows)
-    assert told == {
-        **{("name", rule): stage for rule, stage in _BY_NAME_RULE.items()},
-        **{("kind", kind.value): stage for kind, stage in _BY_KIND.items()},
-        **{("service", rule): stage for rule, stage in _BY_SERVICE_RULE.items()},
-        **{("registry", rule): stage for rule, stage in _BY_REGISTRY_RULE.items()},
-    }
+def test_table_of_signs_is_that_of_the_code() -> None:
+    rows = rows_of(method(), "Stage", "Sign", "By", "Findings", "Always", "Published by")
+    assert all(source for *_cells, source in rows)
+    assert [row[:5] for row in rows] == [
+        [
+            "–" if sign.stage is None else str(int(sign.stage)),
+            sign.name,
+            sign.kind.value,
+            ", ".join(sign.indicators) or "all",
+            "yes" if sign.certain else "no",
+        ]
+        for sign in SIGNS
+    ]
 
 
-def test_stage_names_are_those_of_the_code() -> None:
-    rows = rows_of(method(), "Stage", "Name", "What it means")
-    assert {Stage(int(number)): name for number, name, _ in rows} == {stage: STAGE_NAMES[stage] for stage in Stage}
+def test_stages_and_phases_are_those_of_the_code() -> None:
+    rows = rows_of(method(), "Stage", "Name", "What it means", "Phase")
+    told = {Stage(int(number)): (name, phase) for number, name, _meaning, phase in rows}
+    assert told == {stage: (STAGE_NAMES[stage], PHASES[stage].value if stage in PHASES else "–") for stage in Stage}
+
+
+def test_every_special_case_is_explained() -> None:
+    rows = rows_of(method(), "Case", "Recognised by (`triage/verdict/special.py`)")
+    assert [name.strip("`") for name, _how in rows] == list(SpecialCase)
 
 
 def test_dating_table_is_that_of_the_code() -> None:
@@ -214,7 +223,7 @@ def test_every_key_of_the_report_is_explained() -> None:
     structs = (
         *(Report, Tool, IndicatorSet, CaseInfo, Evidence, WriteProof, VolumeInfo, WindowsInfo),
         *(Finding, Where, Gap, Coverage, Reconciliation, Verdict, RescueSummary),
-        *(VolumeLedger, ExcludedFolder, Exposure, ExposureRow, JournalSummary),
+        *(VolumeLedger, ExcludedFolder, Exposure, ExposureRow, JournalSummary, StageJudgement, StageSign, Special),
         *(Timeline, Milestone, EncryptionRate, GoldenHours, ClockDoubt, Event),
     )
     keys = {field for struct in structs for field in struct.__struct_fields__}
@@ -235,6 +244,9 @@ def test_every_value_has_its_word() -> None:
         *DoubtKind,
         *Check,
         *ExposureVerdict,
+        *Bearing,
+        *Phase,
+        *SpecialCase,
     ]
     assert [value for value in values if f"`{value}`" not in report] == []
     outcomes = rows_of(recovery, "Outcome", "Copied", "Meaning", "What to do")

@@ -18,7 +18,7 @@ from triage.model.verdict import Outcome, Stage
 from triage.pipeline.supervise import Observer
 
 _OF_CONTENT = {FindingKind.DIGEST, FindingKind.YARA, FindingKind.ENCRYPTED_FILE}
-_FOUND = "so far, from names and registry alone: INDICATORS FOUND: WANNACRY. Stage: 4 of 5, encrypting."
+_FOUND = "so far, from names and registry alone: INDICATORS FOUND: WANNACRY. Stage: 4 of 5, encrypting ("
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,8 @@ def test_it_is_told_before_the_long_read(image: Path, tmp_path: Path) -> None:
     with start("run", image, "--out", tmp_path / "case", "--no-rescue", hook=hook) as process:
         wait_until(hook.is_reached, process)  # at the first stream
         said = said_until(process, "so far")
-        assert f"triage: {_FOUND} The content of 124 streams is not read yet.\n" in said
+        assert f"triage: {_FOUND}" in said
+        assert "). The content of 128 streams is not read yet.\n" in said
         assert not hook.gate.exists()
         hook.gate.touch()
         assert ended(process).code == 10

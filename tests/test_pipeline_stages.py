@@ -70,14 +70,15 @@ def test_a_healthy_disk_has_no_known_indicators(lab_disk: LabDisk) -> None:
 
 @pytest.mark.parametrize("stage", Stage)
 def test_look_alikes_are_seen_and_do_not_count(lab_disk: LabDisk, stage: Stage) -> None:
-    planted = {file.path for file in odd.look_alikes(Random(0))}
+    quotes = {file.path for file in odd.look_alikes(Random(0), [odd.LookAlike.QUOTES])}
+    planted = {file.path for file in odd.look_alikes(Random(0)) if not file.path.endswith(".ini")}
     findings = [one for one in case_of(lab_disk(stage)).report.findings if one.where.path in planted]
-    assert _places(findings) == planted - {"Users/李雷/Documents/analysis/wannacry-notes.txt"}
+    assert _places(findings) == planted - quotes
     assert {one.severity for one in findings} == {Severity.LOW}
 
 
 def test_without_look_alikes_a_healthy_disk_has_no_finding_at_all(lab_disk: LabDisk, tmp_path: Path) -> None:
-    disk = lab_disk(spec=DiskSpec(stage=Stage.NONE, look_alikes=False))
+    disk = lab_disk(spec=DiskSpec(stage=Stage.NONE, look_alikes=()))
     assert run_case([disk.image], tmp_path / "case", sets=[disk.indicators]).report.findings == ()
 
 
@@ -110,7 +111,7 @@ def test_services_are_found_in_every_control_set(lab_disk: LabDisk, stage: Stage
 
 def test_work_directory_is_found_by_its_computed_name(lab_disk: LabDisk) -> None:
     disk = lab_disk(Stage.INSTALLED)
-    (found,) = case_of(disk).findings(FindingKind.WORK_DIRECTORY)
+    (found,) = (one for one in case_of(disk).findings(FindingKind.WORK_DIRECTORY) if one in case_of(disk).telling())
     assert found.where.path == f"ProgramData/{disk.spec.work_directory}"
     assert found.severity is Severity.HIGH
 

@@ -17,7 +17,7 @@ from triage.indicators.work_directory import work_directory_name
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import Where
 from triage.model.verdict import Stage
-from triage.verdict.stage import stage_of
+from triage.verdict.signs import stage_of
 
 pytestmark = needs_tool(HIVE_TOOL)
 

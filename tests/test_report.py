@@ -224,7 +224,8 @@ def test_the_summary_commands_no_terminal() -> None:
     assert "\u202e" not in text
     assert "\\x1b[31m\\x0a<script>" in text
     assert text.splitlines()[0] == "INDICATORS FOUND: WANNACRY"
-    assert "Stage: 4 of 5, encrypting" in text
+    assert "Stage: 4 of 5, encrypting (medium confidence: 2 signs speak for it, 1 is missing; stages 4 to 5" in text
+    assert "\nSeveral infections (high confidence): key files lie in more than one folder\n" in text
     assert "  1. Do not boot this disk" in text
     assert "SHA256:abc" in text
     assert "/cases/1/report.html" in text

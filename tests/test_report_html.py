@@ -82,8 +82,13 @@ def english() -> Iterator[None]:
 def test_the_order_is_verdict_then_what_to_do_then_the_rest() -> None:
     words = Page(render(sample_report())).words
     headings = [
-        "Indicators found: WannaCry", "stage 4 of 5, encrypting", "What to do", "Do not boot this disk",
-        "Why this verdict", "Evidence", "unchanged", "Volumes", "only NTFS volumes are examined", "FRONTDESK-02",
+        "Indicators found: WannaCry", "stage 4 of 5, encrypting. medium confidence", "What to do",
+        "Do not boot this disk",
+        "Why this verdict", "Why this stage", "Stage 4, medium confidence: 2 signs speak for it, 1 is missing",
+        "stages 4 to 5 are possible", "Phase: late: files are encrypted", "Several infections", "more than one folder",
+        "4 Encrypting", "ransom notes there1,212 findings · f1 · f2 · f3 · f5 …", "key files of this infection missing",
+        "5 Finished", "Run value of the encryptor could not be looked for · g1", "Evidence",
+        "unchanged", "Volumes", "only NTFS volumes are examined", "FRONTDESK-02",
         "Exposure: was the hole open", "v2/Windows exposed", "The hole of MS17-010 is open",
         "MS17-010: version of srv.sys", "fixed from 6.1.7601.23689", "last known good control set",
         "Findings", "30 more in findings.jsonl", "Coverage", "DOES NOT ADD UP", "✓ agree", "✗ differ by 1",
@@ -130,6 +135,13 @@ def hostile_report() -> Report:
         base.findings[0], indicator=evil, set=evil, family=evil, excerpt=evil, facts={evil: evil}, times={evil: evil},
         digests=replace(base.findings[0].digests, sha256=evil),
     )  # fmt: skip
+    judgement = base.verdict.judgement
+    assert judgement is not None
+    judgement = replace(
+        judgement,
+        evidence=tuple(replace(one, says=evil, sign=evil, ids=(evil,)) for one in judgement.evidence),
+        special=tuple(replace(one, says=evil, ids=(evil,)) for one in judgement.special),
+    )
     volume = replace(
         base.volumes[1], label=evil, serial=evil, filesystem=evil,
         windows=replace(base.volumes[1].windows, computer_name=evil, product=evil, time_zone=evil),  # type: ignore[type-var]
@@ -147,7 +159,7 @@ def hostile_report() -> Report:
         ),
         exposure=tuple(_evil_exposure(one, evil) for one in base.exposure),
         tool=replace(base.tool, libraries={evil: evil}),
-        verdict=replace(base.verdict, advice=(evil,), stage_name=evil),
+        verdict=replace(base.verdict, advice=(evil,), stage_name=evil, judgement=judgement),
         coverage=replace(base.coverage, streams_by_state={evil: 1}),
     )
 

@@ -13,7 +13,8 @@ from triage.model.gap import Gap, GapKind, Where
 from triage.model.verdict import Outcome, Stage
 from triage.verdict.judge import judge
 from triage.verdict.materiality import MATERIAL, weigh
-from triage.verdict.stage import STAGE_NAMES, stage_of
+from triage.verdict.signs import stage_of
+from triage.verdict.stage import STAGE_NAMES
 
 
 def finding(

@@ -24,8 +24,9 @@ class DiskSpec(Struct, frozen=True, kw_only=True):
     """What disk to build.
 
     `work_directory` is the name that a published description of the generator gives for `computer_name`.
-    `oddities` adds hostile names and every way in which NTFS stores a stream, `look_alikes` harmless files that
-    resemble indicators, `many_files` a directory of that many. The same `seed` gives the same documents.
+    `oddities` adds hostile names and every way in which NTFS stores a stream, `look_alikes` harmless things that
+    resemble indicators, `many_files` a directory of that many; `without` takes kinds of artefacts of the infection
+    away. The same `seed` gives the same documents.
     """
 
     stage: Stage = Stage.ENCRYPTING
@@ -36,7 +37,8 @@ class DiskSpec(Struct, frozen=True, kw_only=True):
     work_directory: str = "xjzilhxs261"
     label: str = "系统"
     oddities: bool = False
-    look_alikes: bool = True
+    look_alikes: tuple[odd.LookAlike, ...] = odd.LOOK_ALIKES
+    without: tuple[infection.Artefact, ...] = ()
     many_files: int = 0
     seed: int = 2017
 
@@ -97,11 +99,19 @@ def build_disk(spec: DiskSpec, path: Path) -> BuiltDisk:
 
 def plan_files(spec: DiskSpec, key: rsa.RSAPrivateKey) -> list[LabFile]:
     """Return all files of a disk, in the order in which they are written."""
-    return list(_plan(spec, key, Random(spec.seed)))
+    planned = _plan(spec, key, Random(spec.seed))
+    return [file for file in planned if not infection.is_of(file, spec.without, spec.work_directory)]
 
 
 def _plan(spec: DiskSpec, key: rsa.RSAPrivateKey, random: Random) -> Iterator[LabFile]:
-    yield from household.windows_files(spec.computer_name, infection.services(spec.stage, spec.work_directory))
+    resembling = odd.look_alike_services(spec.look_alikes)
+    settings_stage = _stage_of(spec, infection.Artefact.SETTINGS)
+    yield from household.windows_files(
+        spec.computer_name,
+        (*infection.services(_stage_of(spec, infection.Artefact.SERVICES), spec.work_directory), *resembling),
+        infection.software_settings(settings_stage, spec.work_directory),
+        infection.user_settings(settings_stage),
+    )
     yield from infection.infect(
         list(household.user_files(random)),
         stage=spec.stage,
@@ -110,9 +120,14 @@ def _plan(spec: DiskSpec, key: rsa.RSAPrivateKey, random: Random) -> Iterator[La
         random=random,
     )
     if spec.look_alikes:
-        yield from odd.look_alikes(random)
+        yield from odd.look_alikes(random, spec.look_alikes)
     if spec.oddities:
         yield from odd.hostile_names(random)
         yield from odd.storage_forms(random)
         yield from odd.links_and_streams(random)
     yield from odd.many_files(spec.many_files)
+
+
+def _stage_of(spec: DiskSpec, artefact: infection.Artefact) -> Stage:
+    """Return the stage that one kind of artefact shows: none where it was taken away."""
+    return Stage.NONE if artefact in spec.without else spec.stage

@@ -25,6 +25,10 @@ _LAB_FILETIME = 131390502650000000  # 2017-05-12 08:11:05 UTC, the day it began
 _SECURITY_DESCRIPTOR = struct.pack("<BBHIIII", 1, 0, 0x8000, 0, 0, 0, 0)
 
 
+LabSettings = Mapping[str, Mapping[str, str]]
+"""Text values of a hive, by key."""
+
+
 class LabService(Struct, frozen=True, kw_only=True):
     """One service key; `control_sets` empty means all of them, `written` is the key's last write (FILETIME)."""
 
@@ -117,7 +121,7 @@ def software_hive(
     *,
     product_name: str = "Windows 7 Ultimate",
     build: str = "7601",
-    settings: Mapping[str, Mapping[str, str]] | None = None,
+    settings: LabSettings | None = None,
 ) -> None:
     """Write a SOFTWARE hive with the version of Windows, and `settings`: text values by key."""
     version = {
@@ -131,13 +135,13 @@ def software_hive(
     write_hive(path, {r"Microsoft\Windows NT\CurrentVersion": values, **_text_keys(settings or {})})
 
 
-def user_hive(path: Path, settings: Mapping[str, Mapping[str, str]] | None = None) -> None:
+def user_hive(path: Path, settings: LabSettings | None = None) -> None:
     """Write an NTUSER.DAT with `settings`: text values by key."""
     defaults: dict[str, Mapping[str, str]] = {r"Control Panel\Desktop": {"Wallpaper": r"C:\Windows\img0.jpg"}}
     write_hive(path, {"Software": [], **_text_keys(defaults | dict(settings or {}))})
 
 
-def _text_keys(settings: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+def _text_keys(settings: LabSettings) -> dict[str, list[str]]:
     return {key: [text_value(name, text) for name, text in values.items()] for key, values in settings.items()}
 
 

@@ -22,16 +22,23 @@ _WINDOWS_FILES = {
 }
 
 
-def windows_files(computer_name: str, services: tuple[hives.LabService, ...]) -> Iterator[LabFile]:
-    """Yield the Windows directory with its SYSTEM and SOFTWARE hives."""
+def windows_files(
+    computer_name: str,
+    services: tuple[hives.LabService, ...],
+    software: hives.LabSettings | None = None,
+    user: hives.LabSettings | None = None,
+) -> Iterator[LabFile]:
+    """Yield the Windows directory with its SYSTEM and SOFTWARE hives, and the first user's hive."""
     for path, content in _WINDOWS_FILES.items():
         yield LabFile(path=path, content=content, kind=Kind.SYSTEM)
     with TemporaryDirectory() as folder:
-        system, software = Path(folder, "SYSTEM"), Path(folder, "SOFTWARE")
-        hives.system_hive(system, computer_name=computer_name, services=services)
-        hives.software_hive(software)
-        for hive in (system, software):
-            yield LabFile(path=f"{CONFIG}/{hive.name}", content=hive.read_bytes(), kind=Kind.SYSTEM)
+        written = {name: Path(folder, name) for name in ("SYSTEM", "SOFTWARE", "NTUSER.DAT")}
+        hives.system_hive(written["SYSTEM"], computer_name=computer_name, services=services)
+        hives.software_hive(written["SOFTWARE"], settings=software)
+        hives.user_hive(written["NTUSER.DAT"], user)
+        for name, hive in written.items():
+            place = f"Users/{USERS[0]}" if name == "NTUSER.DAT" else CONFIG
+            yield LabFile(path=f"{place}/{name}", content=hive.read_bytes(), kind=Kind.SYSTEM)
 
 
 def user_files(random: Random) -> Iterator[LabFile]:

@@ -6,7 +6,8 @@ with the test; programs and components are stand-ins of plain text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from enum import StrEnum
 from itertools import count
 from random import Random
 
@@ -37,7 +38,54 @@ _KEYS_MADE = STARTED - 5 * _SECOND
 _PREVIOUS_RUN = STARTED - 3600 * _SECOND
 _BACK_DIRECTORIES = ("$RECYCLE", "Windows/Temp")
 _FILLER_BYTES = 512 * 1024
+_FIREWALL_LOG = "Windows/System32/LogFiles/Firewall/pfirewall.log"
+_FIREWALL_HEAD = (
+    "#Version: 1.5",
+    "#Software: Microsoft Windows Firewall",
+    "#Time Format: Local",
+    (
+        "#Fields: date time action protocol src-ip dst-ip src-port dst-port size tcpflags tcpsyn tcpack tcpwin "
+        "icmptype icmpcode info path"
+    ),
+    "",
+)
 _PUBLIC_KEY_BLOB_HEAD = bytes.fromhex("06020000 00a40000 52534131 00080000 01000100")
+
+
+class Artefact(StrEnum):
+    """One kind of what an infection leaves, to be taken away from a disk."""
+
+    WORM = "worm"
+    INSTALLER = "installer"
+    SERVICES = "services"
+    SETTINGS = "settings"
+    WORK_DIRECTORY = "work-directory"
+    KEY_FILES = "key-files"
+    NOTES = "notes"
+    ENCRYPTED_FILES = "encrypted-files"
+    FILLER = "filler"
+    FIREWALL_LOG = "firewall-log"
+    EVENT_LOGS = "event-logs"
+    PREFETCH = "prefetch"
+
+
+def is_of(file: LabFile, artefacts: Collection[Artefact], work_directory: str) -> bool:
+    """Say whether a file belongs to one of these kinds of artefacts."""
+    folder, _slash, name = file.path.rpartition("/")
+    kinds = {
+        Artefact.WORM: name == standins.WORM.name,
+        Artefact.INSTALLER: name in (standins.INSTALLER.name, standins.PREVIOUS_INSTALLER.name)
+        and file.kind is Kind.STAND_IN,
+        Artefact.WORK_DIRECTORY: f"/{work_directory}/" in f"/{folder}/",
+        Artefact.KEY_FILES: file.kind is Kind.KEY_FILE,
+        Artefact.NOTES: name == NOTE_NAME or name.startswith("@WanaDecryptor@"),
+        Artefact.ENCRYPTED_FILES: file.kind in (Kind.ENCRYPTED, Kind.PREPARED, Kind.IN_PROGRESS),
+        Artefact.FILLER: file.kind is Kind.FILLER,
+        Artefact.FIREWALL_LOG: file.path == _FIREWALL_LOG,
+        Artefact.EVENT_LOGS: folder == "Windows/System32/winevt/Logs",
+        Artefact.PREFETCH: folder == "Windows/Prefetch",
+    }
+    return any(kinds.get(artefact, False) for artefact in artefacts)
 
 
 def services(stage: Stage, work_directory: str) -> tuple[hives.LabService, ...]:
@@ -47,11 +95,29 @@ def services(stage: Stage, work_directory: str) -> tuple[hives.LabService, ...]:
     return (*hives.PLAIN_SERVICES, *worm, *starter)
 
 
+def software_settings(stage: Stage, work_directory: str) -> hives.LabSettings:
+    """Return what the installer sets in the SOFTWARE hive, and the encryptor after its first pass."""
+    folder = rf"C:\ProgramData\{work_directory}"
+    run = {work_directory: rf'"{folder}\tasksche.exe"'}
+    installed = {"WanaCrypt0r": {"wd": folder}} if stage >= Stage.INSTALLED else {}
+    return installed | ({r"Microsoft\Windows\CurrentVersion\Run": run} if stage >= Stage.FINISHED else {})
+
+
+def user_settings(stage: Stage) -> hives.LabSettings:
+    """Return what the encryptor sets for the user at the end of its first pass."""
+    wallpaper = r"C:\Users\alice\Desktop\@WanaDecryptor@.bmp"
+    return {r"Control Panel\Desktop": {"Wallpaper": wallpaper}} if stage >= Stage.FINISHED else {}
+
+
 def infect(
     files: list[LabFile], *, stage: Stage, work_directory: str, key: rsa.RSAPrivateKey, random: Random
 ) -> list[LabFile]:
     """Return the files of a healthy disk as they stand at `stage`, and what the stage adds."""
-    added = [*_programs(stage), *_work_directory(stage, f"ProgramData/{work_directory}", key, random)]
+    added = [
+        *_programs(stage),
+        *_firewall_log(stage),
+        *_work_directory(stage, f"ProgramData/{work_directory}", key, random),
+    ]
     if stage < Stage.ENCRYPTING:
         return [*files, *added]
     moments = count(STARTED + 10 * _SECOND, FILE_SECONDS * _SECOND)
@@ -70,6 +136,22 @@ def _programs(stage: Stage) -> Iterator[LabFile]:
     if stage >= Stage.INSTALLED:
         yield _stand_in("Windows", standins.INSTALLER, INSTALLED)
         yield _stand_in("Windows", standins.PREVIOUS_INSTALLER, _PREVIOUS_RUN)
+
+
+def _firewall_log(stage: Stage) -> Iterator[LabFile]:
+    """Yield the log of Windows' firewall: an answer of the kill switch, later the worm's scan of port 445."""
+    if stage is Stage.NONE:
+        return
+    targets = [("54.153.0.145", 80)]
+    if stage >= Stage.PROPAGATING:
+        targets = [(f"192.168.{number // 250}.{number % 250 + 1}", 445) for number in range(600)]
+    lines = [
+        f"2017-05-12 16:{11 + number // 300:02d}:{number % 300 // 5:02d} ALLOW TCP 192.168.0.17 {address} "
+        f"{49152 + number} {port} 0 - 0 0 0 - - - SEND"
+        for number, (address, port) in enumerate(targets)
+    ]
+    text = "\r\n".join((*_FIREWALL_HEAD, *lines, ""))
+    yield LabFile(path=_FIREWALL_LOG, content=text.encode(), kind=Kind.SYSTEM)
 
 
 def _work_directory(stage: Stage, folder: str, key: rsa.RSAPrivateKey, random: Random) -> Iterator[LabFile]:

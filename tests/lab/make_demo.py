@@ -12,9 +12,7 @@ from tests.lab.tables import Layout
 from triage.demo import DEMO_INDICATORS, PACKED_IMAGE
 from triage.model.verdict import Stage
 
-DEMO_SPEC = DiskSpec(
-    stage=Stage.ENCRYPTING, layout=Layout.MBR, volume_bytes=24 * 1024 * 1024, look_alikes=True, label="DEMO"
-)
+DEMO_SPEC = DiskSpec(stage=Stage.ENCRYPTING, layout=Layout.MBR, volume_bytes=24 * 1024 * 1024, label="DEMO")
 
 
 def make_demo(packed: Path, indicators: Path) -> None:

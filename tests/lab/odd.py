@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from enum import StrEnum
 from random import Random
 
-from tests.lab import documents, pictures, wof
+from tests.lab import documents, hives, pictures, wof
 from tests.lab.plan import Kind, LabFile, Written
 
 NAMES_FOLDER = "Users/alice/Documents/names"
@@ -171,17 +172,59 @@ def links_and_streams(random: Random) -> Iterator[LabFile]:
         yield LabFile(path=f"{folder}/{name}", content=content, kind=Kind.USER_INTACT, deleted=True)
 
 
-def look_alikes(random: Random) -> Iterator[LabFile]:
-    """Yield harmless files that a rule by name or by string alone would take for the malware's."""
-    note = (
-        "Analyst's note: the samples hold WANACRY! and WNcry@2ol7, call icacls . /grant Everyone:F /T /C /Q\r\n"
-        "and write @Please_Read_Me@.txt and @WanaDecryptor@.exe. Don't worry about decryption, they say.\r\n"
+class LookAlike(StrEnum):
+    """One thing that must not be called WannaCry.
+
+    PROGRAM: a `tasksche.exe` of another maker. SERVICES: names like the worm's and the installer's. FOLDER: named like
+    a work directory. ENDINGS: files named like encrypted ones that are not. QUOTES: what an analyst wrote.
+    """
+
+    PROGRAM = "program"
+    SERVICES = "services"
+    FOLDER = "folder"
+    ENDINGS = "endings"
+    QUOTES = "quotes"
+
+
+LOOK_ALIKES: tuple[LookAlike, ...] = tuple(LookAlike)
+_SHAPED = "printspooler123"
+
+
+def look_alike_services(chosen: Collection[LookAlike]) -> tuple[hives.LabService, ...]:
+    """Return harmless services whose names or commands resemble the malware's."""
+    if LookAlike.SERVICES not in chosen:
+        return ()
+    agent = rf"C:\ProgramData\{_SHAPED}\agent.exe"
+    return (
+        hives.LabService(
+            name="mssecsrv2.0",
+            display_name="Microsoft Security Center Service",
+            image_path=r"C:\Program Files\Lab\mssecsrv.exe -m security",
+        ),
+        hives.LabService(name=_SHAPED, display_name=_SHAPED, image_path=agent),
+        hives.LabService(name="TaskScheduler", image_path=r"C:\Program Files\Scheduler\mytasksche.exe"),
     )
-    yield _document("Users/李雷/Documents/analysis/wannacry-notes.txt", note.encode())
-    yield _document("Users/李雷/Documents/analysis/minutes.docx.wncry", documents.docx(random))
-    yield _document("Users/李雷/Documents/analysis/WANACRY!.txt", b"WANACRY! is how the container starts.\r\n")
-    scheduler = b"Task scheduler of another maker; text only.\r\n" * 30
-    yield LabFile(path="Program Files/Scheduler/tasksche.exe", content=scheduler, kind=Kind.SYSTEM)
+
+
+def look_alikes(random: Random, chosen: Collection[LookAlike] = LOOK_ALIKES) -> Iterator[LabFile]:
+    """Yield harmless files that a rule by name or by string alone would take for the malware's."""
+    folder = "Users/李雷/Documents/analysis"
+    if LookAlike.QUOTES in chosen:
+        note = (
+            "Analyst's note: the samples hold WANACRY! and WNcry@2ol7, call icacls . /grant Everyone:F /T /C /Q\r\n"
+            "and write @Please_Read_Me@.txt and @WanaDecryptor@.exe. Don't worry about decryption, they say.\r\n"
+        )
+        yield _document(f"{folder}/wannacry-notes.txt", note.encode())
+    if LookAlike.ENDINGS in chosen:
+        yield _document(f"{folder}/minutes.docx.wncry", documents.docx(random))
+        yield _document(f"{folder}/budget.xlsx.WNCRYT", documents.xlsx(random))
+        yield _document(f"{folder}/WANACRY!.txt", b"WANACRY! is how the container starts.\r\n")
+    if LookAlike.PROGRAM in chosen:
+        scheduler = b"Task scheduler of another maker; text only.\r\n" * 30
+        yield LabFile(path="Program Files/Scheduler/tasksche.exe", content=scheduler, kind=Kind.SYSTEM)
+    if LookAlike.FOLDER in chosen:
+        settings = b"[printer]\r\nname=Lab\r\n"
+        yield LabFile(path=f"ProgramData/{_SHAPED}/settings.ini", content=settings, kind=Kind.SYSTEM)
 
 
 def many_files(count: int) -> Iterator[LabFile]:

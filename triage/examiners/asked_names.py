@@ -77,6 +77,7 @@ class DnsExaminer:
         lists = {"asked_by": mention.asked_by, "answers": mention.answers}
         facts = {
             "description": "A listed name in a text that tells which names were asked for",
+            "contact": indicator.kind.value,
             "meaning": MEANINGS[indicator.kind],
             "mentions": str(mention.count),
             "line": str(mention.line),

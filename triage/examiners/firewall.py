@@ -134,6 +134,7 @@ class FirewallExaminer:
     def _contact(self, indicator: NetworkIndicator, traffic: _Traffic) -> Finding:
         facts = {
             "description": f"A connection to a listed address ({indicator.variant})",
+            "contact": indicator.kind.value,
             "meaning": MEANINGS[indicator.kind],
             "confidence": indicator.confidence.value,
             "source": indicator.source,

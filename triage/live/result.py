@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from triage.model.errors import ExitCode, ParseError, ReportError
 from triage.model.report import Report
-from triage.model.text import N_, _
+from triage.model.text import N_, _, ngettext
 from triage.pipeline.supervise import exit_code
 from triage.report.case_files import ALLOWED_SIGNERS, REPORT
 from triage.report.document import load_report
@@ -20,6 +20,7 @@ from triage.report.view import families
 from triage.report.words import OUTCOME_MEANINGS, headline, number, say, size
 
 _COLUMNS = 78
+_ADVICE_ROWS = 7
 # What the verdict alone does not say.
 _NOT_AS_IT_SHOULD = {
     ExitCode.INCONCLUSIVE: N_("Not everything could be examined or saved; the report names each gap."),
@@ -60,7 +61,7 @@ def result_lines(name: str, sealed: SealedCase | None) -> Iterator[Line]:
     report = sealed.report
     yield from _banner(headline(report.verdict.outcome, families(report.findings)))
     yield from _wrapped(say(report.verdict.outcome, OUTCOME_MEANINGS))
-    yield Line(stage_line(report.verdict))
+    yield from _wrapped(stage_line(report.verdict))
     yield from _wrapped(_(_NOT_AS_IT_SHOULD.get(exit_code(report), "")))
     yield from _advice(report)
     if report.rescue is not None:
@@ -86,11 +87,21 @@ def _banner(text: str) -> Iterator[Line]:
 
 
 def _advice(report: Report) -> Iterator[Line]:
-    if report.verdict.advice:
+    """Yield the most urgent advice, as much of it as the screen has room for."""
+    advice = report.verdict.advice
+    if advice:
         yield Line()
         yield Line(_("What to do"))
-    for position, advice in enumerate(report.verdict.advice, start=1):
-        yield from _wrapped(f"  {position}. {_(advice)}", indent="     ")
+    rows = 0
+    for position, sentence in enumerate(advice, start=1):
+        lines = list(_wrapped(f"  {position}. {_(sentence)}", indent="     "))
+        rows += len(lines)
+        if rows > _ADVICE_ROWS:
+            left = len(advice) - position + 1
+            more = ngettext("and {count} more in the report", "and {count} more in the report", left)
+            yield Line("  " + more.format(count=number(left)))
+            break
+        yield from lines
     yield Line()
 
 

@@ -10,7 +10,7 @@ from triage.model.finding import Severity
 
 
 class Confidence(StrEnum):
-    """How well an indicator is founded: several sources, one good source, or a weak one."""
+    """How well something is founded. An indicator: by several sources, one good source, or a weak one."""
 
     HIGH = "high"
     MEDIUM = "medium"

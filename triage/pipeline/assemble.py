@@ -291,9 +291,9 @@ def build_report(
         reconciliation=tuple(one.reconciliation for one in enumerations),
         ledger=ledger,
     )
-    verdict = judge(findings, gaps)
-    chronology = Chronology(findings, gathered.events.values())
+    events, chronology = tuple(gathered.events.values()), Chronology(findings, gathered.events.values())
     volumes, journals = tuple(gathered.volumes.values()), tuple(gathered.journals.values())
+    verdict = judge(findings, gaps, events, volumes)
     report = Report(
         tool=msgspec.structs.replace(tool, indicator_sets=tuple(gathered.sets.values())),
         case=case,
@@ -317,8 +317,9 @@ def judge_first(gathered: Gathered) -> FirstVerdict:
     """Judge what is known before the long read: without indicators that is never more than inconclusive."""
     ledger, unread = gathered.account.close(gathered.enumerations.values())
     findings = _numbered_findings(gathered.findings.values())
+    gaps = weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered)]))
     return FirstVerdict(
-        verdict=judge(findings, weigh(_numbered_gaps([*gathered.gaps, *unread, *_not_enumerated(gathered)]))),
+        verdict=judge(findings, gaps, tuple(gathered.events.values()), tuple(gathered.volumes.values())),
         findings=findings,
         unread_streams=sum(row.streams_by_state.get(StreamState.INTERRUPTED, 0) for row in ledger),
     )

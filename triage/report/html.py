@@ -80,6 +80,7 @@ def page(template: str) -> Template:
         doubt_line=timeline_words.doubt_line,
         duration=timeline_words.duration,
         golden_line=timeline_words.golden_line,
+        grounds=words.grounds,
         is_whole=view.is_whole,
         kept_from=words.kept_from,
         moment=words.moment,

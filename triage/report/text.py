@@ -14,19 +14,22 @@ from triage.model.profile import Profile
 from triage.model.report import FirstVerdict, Report
 from triage.model.text import _, ngettext
 from triage.model.timeline import Timeline
-from triage.model.verdict import Outcome, Verdict
+from triage.model.verdict import Outcome, StageJudgement, Verdict
 from triage.report.exposure import exposure_line
 from triage.report.timeline_words import MILESTONES, golden_line, rate_line
 from triage.report.view import content_bytes, count_severities, families, place, reasons
 from triage.report.words import (
+    CONFIDENCES,
     FINDING_KINDS,
     GAP_KINDS,
     HIBERNATION_FILES,
     OUTCOME_MEANINGS,
     RESCUE_OUTCOMES,
     SEVERITIES,
+    SPECIAL_CASES,
     STREAM_STATES,
     balanced,
+    grounds,
     headline,
     kept_from,
     moment,
@@ -54,10 +57,19 @@ def quick_line(report: Report) -> str:
 
 
 def stage_line(verdict: Verdict) -> str:
-    """Return how far the infection got, on one line."""
+    """Return how far the infection got and how sure that is, on one line."""
     if verdict.stage is None:
         return _("Stage: not known")
-    return _("Stage: {number} of 5, {name}").format(number=int(verdict.stage), name=_(verdict.stage_name))
+    line = _("Stage: {number} of 5, {name}").format(number=int(verdict.stage), name=_(verdict.stage_name))
+    return line if verdict.judgement is None else f"{line} ({grounds(verdict.judgement)})"
+
+
+def special_lines(judgement: StageJudgement) -> Iterator[str]:
+    """Yield a line for each special case that was recognised."""
+    for special in judgement.special:
+        yield _("{case} ({confidence}): {says}").format(
+            case=say(special.case, SPECIAL_CASES), confidence=say(special.confidence, CONFIDENCES), says=_(special.says)
+        )
 
 
 def first_verdict(first: FirstVerdict) -> str:
@@ -90,6 +102,8 @@ def _lines(report: Report, fingerprint: str, folder: Path) -> Iterator[str]:
     yield headline(verdict.outcome, families(report.findings)).upper()
     yield say(verdict.outcome, OUTCOME_MEANINGS)
     yield stage_line(verdict)
+    if verdict.judgement is not None:
+        yield from special_lines(verdict.judgement)
     if report.case.profile is Profile.QUICK:
         yield quick_line(report)
     if report.case.fatal is not None:

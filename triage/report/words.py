@@ -10,11 +10,12 @@ from triage.model.entry import StreamState
 from triage.model.exposure import Check, ControlSetRole, ExposureVerdict
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
+from triage.model.indicator import Confidence
 from triage.model.isolation import Attempt, Isolation
 from triage.model.report import Witness
 from triage.model.rescue import RescueOutcome
-from triage.model.text import N_, _
-from triage.model.verdict import Outcome
+from triage.model.text import N_, _, ngettext
+from triage.model.verdict import Bearing, Outcome, Phase, SpecialCase, StageJudgement
 from triage.model.volume import HibernationFile
 
 OUTCOMES: Mapping[str, str] = {
@@ -33,6 +34,28 @@ SEVERITIES: Mapping[str, str] = {
     Severity.HIGH: N_("high"),
     Severity.MEDIUM: N_("medium"),
     Severity.LOW: N_("low"),
+}
+CONFIDENCES: Mapping[str, str] = {
+    Confidence.HIGH: N_("high confidence"),
+    Confidence.MEDIUM: N_("medium confidence"),
+    Confidence.LOW: N_("low confidence"),
+}
+PHASES: Mapping[str, str] = {
+    Phase.EARLY: N_("early: the worm came in"),
+    Phase.MIDDLE: N_("middle: the worm installs and spreads"),
+    Phase.LATE: N_("late: files are encrypted"),
+}
+BEARINGS: Mapping[str, str] = {
+    Bearing.FOR: N_("there"),
+    Bearing.AGAINST: N_("missing"),
+    Bearing.OPEN: N_("could not be looked for"),
+}
+SPECIAL_CASES: Mapping[str, str] = {
+    SpecialCase.KILL_SWITCH: N_("Stopped by the kill switch"),
+    SpecialCase.CLEANED: N_("Moved or cleaned, by an antivirus perhaps"),
+    SpecialCase.SEVERAL: N_("Several infections"),
+    SpecialCase.ELSEWHERE: N_("Encrypted by another computer or disk"),
+    SpecialCase.CANNOT_ENCRYPT: N_("A copy that cannot encrypt"),
 }
 FINDING_KINDS: Mapping[str, str] = {
     FindingKind.DIGEST: N_("Known malware files"),
@@ -236,6 +259,28 @@ def headline(outcome: Outcome, families: Iterable[str]) -> str:
     if outcome is Outcome.INDICATORS_FOUND and names:
         return _("Indicators found: {families}").format(families=names)
     return say(outcome, OUTCOMES)
+
+
+def grounds(judgement: StageJudgement) -> str:
+    """Return on what a stage rests, in a few words: `high confidence: 9 signs for it, none missing`."""
+    if judgement.confidence is None or judgement.earliest is None or judgement.latest is None:
+        return ""
+    told = say(judgement.confidence, CONFIDENCES) + ": "
+    if judgement.speaking_for == 1:
+        told += _("one sign alone speaks for it")
+    else:
+        told += ngettext("{count} sign speaks for it", "{count} signs speak for it", judgement.speaking_for).format(
+            count=number(judgement.speaking_for)
+        )
+    if judgement.speaking_against > 0:
+        told += ", " + ngettext("{count} is missing", "{count} are missing", judgement.speaking_against).format(
+            count=number(judgement.speaking_against)
+        )
+    if judgement.earliest < judgement.latest:
+        told += "; " + _("stages {earliest} to {latest} are possible").format(
+            earliest=int(judgement.earliest), latest=int(judgement.latest)
+        )
+    return told
 
 
 def balanced(is_balanced: bool | None) -> str:

@@ -17,7 +17,7 @@ from triage.model.escape import safe_name
 from triage.model.finding import USERS_DELETIONS, Finding, FindingKind, Severity
 from triage.model.verdict import Stage
 from triage.model.volume import VolumeInfo, WindowsInfo
-from triage.verdict.stage import FAMILY
+from triage.verdict.signs import FAMILY
 
 _NEEDED = re.compile(r"(?:.*/)?(?:0{8}\.(?:pky|eky|dky|res)|[cf]\.wnry|hiberfil\.sys|.*\.(?:wncryt?|wncyr|wcry))", re.I)
 """What keys, recovery or a later proof hang on: key files, the list and the configuration of this infection,

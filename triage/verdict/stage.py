@@ -1,17 +1,24 @@
-"""How far the infection got, from the findings: each step of WannaCry leaves other things on the disk.
+"""How far the infection got: what speaks for and against each stage is weighed, no stage rests on one sign unsaid.
 
-The table names, for each kind of evidence, the stage that has been reached at least when it lies on the disk. The stage
-of a case is the highest reached. Source: `docs/method.md` tells where each row comes from.
+The stage is the latest that is shown: by a sign of high severity, or by two of medium severity. A later one with a
+single sign of medium severity is possible, no more. One sign alone gives a stage with low confidence, and a range.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from triage.model.finding import Finding, FindingKind, Severity
+from triage.model.event import Event
+from triage.model.finding import Finding
+from triage.model.gap import Gap, GapKind
+from triage.model.indicator import Confidence
 from triage.model.text import N_
-from triage.model.verdict import Stage
+from triage.model.verdict import Bearing, Phase, Stage, StageJudgement, StageSign
+from triage.model.volume import VolumeInfo
+from triage.verdict.signs import SIGNS, Sign
+from triage.verdict.special import recognise
+from triage.verdict.traces import IDS_NAMED, Trace, Traces, gather_traces
+from triage.verdict.unseen import BLINDING, blinding_gaps
 
 STAGE_NAMES: dict[Stage | None, str] = {
     None: N_("not known"),
@@ -22,83 +29,100 @@ STAGE_NAMES: dict[Stage | None, str] = {
     Stage.ENCRYPTING: N_("encrypting"),
     Stage.FINISHED: N_("encryption finished"),
 }
-
-_BY_NAME_RULE: dict[str, Stage] = {
-    "worm-in-windows-directory": Stage.DROPPER_ONLY,
-    "worm": Stage.DROPPER_ONLY,
-    "installer-in-windows-directory": Stage.INSTALLED,
-    "installer-in-work-directory": Stage.INSTALLED,
-    "previous-installer-in-windows-directory": Stage.INSTALLED,
-    "previous-installer": Stage.INSTALLED,
-    "component-in-work-directory": Stage.INSTALLED,
-    "component": Stage.INSTALLED,
-    "helper-program": Stage.INSTALLED,
-    "ransom-text": Stage.INSTALLED,
-    "any-wnry-in-work-directory": Stage.INSTALLED,
-    "tor-host": Stage.ENCRYPTING,
-    "ransom-note": Stage.ENCRYPTING,
-    "ransom-note-v1": Stage.ENCRYPTING,
-    "moved-original": Stage.ENCRYPTING,
-    "shortcut-batch-in-work-directory": Stage.ENCRYPTING,
-    "shortcut-script-in-work-directory": Stage.ENCRYPTING,
-    "free-space-filler": Stage.FINISHED,
+PHASES: dict[Stage, Phase] = {
+    Stage.DROPPER_ONLY: Phase.EARLY,
+    Stage.PROPAGATING: Phase.MIDDLE,
+    Stage.INSTALLED: Phase.MIDDLE,
+    Stage.ENCRYPTING: Phase.LATE,
+    Stage.FINISHED: Phase.LATE,
 }
-_BY_KIND: dict[FindingKind, Stage] = {
-    FindingKind.WORK_DIRECTORY: Stage.INSTALLED,
-    FindingKind.KEY_FILE: Stage.ENCRYPTING,
-    FindingKind.ENCRYPTED_FILE: Stage.ENCRYPTING,
-    FindingKind.JOURNAL: Stage.ENCRYPTING,
-}
-_BY_SERVICE_RULE: dict[str, Stage] = {
-    "worm-service": Stage.PROPAGATING,
-    "computed-name-service": Stage.INSTALLED,
-    "installer-service": Stage.INSTALLED,
-    "installer-image-service": Stage.INSTALLED,
-}
-_BY_REGISTRY_RULE: dict[str, Stage] = {
-    "work-directory-value": Stage.INSTALLED,
-    "pending-deletions": Stage.ENCRYPTING,
-    "computed-name-run-value": Stage.FINISHED,
-    "installer-run-value": Stage.FINISHED,
-    "installer-image-run-value": Stage.INSTALLED,
-    "ransom-wallpaper": Stage.FINISHED,
-}
-FAMILY = "wannacry"
-_DROPPER = re.compile(r"\b(worm|dropper|dropped)\b|kill.switch")
-_INSTALLED = re.compile(r"\b(installer|encryptor|gui|ransom|window|taskdl|taskse|archive|configuration)\b|\.wnry\b")
-_WALLPAPER = "@wanadecryptor@.bmp"
 
 
-def stage_of(finding: Finding) -> Stage | None:
-    """Return the stage that one finding proves was reached, None where it tells none. Low severity proves nothing."""
-    if finding.severity is Severity.LOW:
-        return None
-    if finding.kind is FindingKind.RANSOM_NOTE and (finding.where.path or "").lower().endswith(
-        "/desktop/" + _WALLPAPER
-    ):
-        return Stage.FINISHED
-    if finding.kind is FindingKind.SERVICE:
-        return _BY_SERVICE_RULE.get(finding.indicator)
-    if finding.kind is FindingKind.REGISTRY:
-        return _BY_REGISTRY_RULE.get(finding.indicator)
-    if finding.kind in (FindingKind.DIGEST, FindingKind.YARA):
-        return _stage_of_content(finding)
-    return _BY_KIND.get(finding.kind) or _BY_NAME_RULE.get(finding.indicator)
+def judge_stage(
+    findings: Sequence[Finding],
+    gaps: Sequence[Gap] = (),
+    events: Sequence[Event] = (),
+    volumes: Sequence[VolumeInfo] = (),
+) -> StageJudgement:
+    """Weigh the signs; a pure function, linear in what it is given."""
+    traces = gather_traces(findings, events)
+    evidence = tuple(_evidence(traces, blinding_gaps(gaps, volumes), looked=any(one.windows for one in volumes)))
+    telling = [trace for trace in traces.values() if trace.sign.stage is not None]
+    stage = _shown(telling)
+    special = recognise(stage, traces, events, volumes)
+    if stage is None:
+        return StageJudgement(stage=None, evidence=evidence, special=special)
+    latest = _latest(evidence)
+    return StageJudgement(
+        stage=stage,
+        confidence=_confidence(_speaking_for(telling, stage), evidence, stage, latest),
+        earliest=_earliest(telling, stage),
+        latest=latest,
+        phase=PHASES[stage],
+        evidence=evidence,
+        special=special,
+    )
 
 
-def reached(findings: Sequence[Finding]) -> Stage | None:
-    """Return the highest stage proved by any finding; None where none tells."""
-    return max((stage for stage in map(stage_of, findings) if stage is not None), default=None)
+def _speaking_for(telling: Sequence[Trace], stage: Stage) -> list[Trace]:
+    """Return the signs of a stage and of those after it, which it came before."""
+    return [trace for trace in telling if trace.sign.stage is not None and trace.sign.stage >= stage]
 
 
-def _stage_of_content(finding: Finding) -> Stage | None:
-    """A known file of WannaCry tells its role: the worm alone is the dropper, every other part was unpacked.
+def _shown(telling: Sequence[Trace]) -> Stage | None:
+    """Return the latest stage that is shown; where none is, the latest that one sign speaks for."""
+    for stage in sorted(PHASES, reverse=True):
+        speaking = _speaking_for(telling, stage)
+        if len(speaking) > 1 or any(trace.proves for trace in speaking):
+            return stage
+    return max((trace.sign.stage for trace in telling if trace.sign.stage is not None), default=None)
 
-    What the user's own lists and rules call a file tells no stage.
+
+def _earliest(telling: Sequence[Trace], stage: Stage) -> Stage:
+    """Return the latest stage, up to `stage`, that does not rest on one sign alone."""
+    shown = (one for one in sorted(PHASES, reverse=True) if one <= stage and len(_speaking_for(telling, one)) > 1)
+    return next(shown, Stage.DROPPER_ONLY)
+
+
+def _latest(evidence: Sequence[StageSign]) -> Stage:
+    """Return the last stage that cannot be ruled out.
+
+    It is the last that a sign speaks for, and those after it whose certain signs could none of them be looked for.
     """
-    if finding.family != FAMILY:
-        return None
-    role = finding.facts.get("description", "").lower()
-    if _DROPPER.search(role):
-        return Stage.DROPPER_ONLY
-    return Stage.INSTALLED if _INSTALLED.search(role) else None
+    latest = max((one.stage for one in evidence if one.bearing is Bearing.FOR), default=Stage.NONE)
+    ruled_out = {one.stage for one in evidence if one.bearing is Bearing.AGAINST}
+    while latest < Stage.FINISHED and Stage(latest + 1) not in ruled_out:
+        latest = Stage(latest + 1)
+    return latest
+
+
+def _confidence(speaking: Sequence[Trace], evidence: Sequence[StageSign], stage: Stage, latest: Stage) -> Confidence:
+    """Say how sure the stage is: by how many signs of how many kinds, against what is missing."""
+    against = sum(one.stage is stage and one.bearing is Bearing.AGAINST for one in evidence)
+    if len(speaking) < 2 or against > len(speaking):
+        return Confidence.LOW
+    kinds = {trace.sign.kind for trace in speaking}
+    if len(kinds) > 1 and against == 0 and latest is stage:
+        return Confidence.HIGH
+    return Confidence.MEDIUM
+
+
+def _evidence(traces: Traces, blinding: dict[GapKind, list[str]], *, looked: bool) -> Iterator[StageSign]:
+    """Yield a row for each sign that is there, and for each that its stage never fails to leave, in the table's order.
+
+    Without a Windows (not `looked`) nobody can say what is missing there.
+    """
+    for sign in SIGNS:
+        trace = traces.get(sign.name)
+        if sign.stage is None:
+            continue
+        if trace is not None:
+            yield _row(sign, sign.stage, Bearing.FOR, trace.count, trace.ids)
+        elif sign.certain:
+            hidden = tuple(gap for kind in BLINDING[sign.kind] for gap in blinding.get(kind, ()))
+            bearing = Bearing.OPEN if hidden or not looked else Bearing.AGAINST
+            yield _row(sign, sign.stage, bearing, 0, tuple(sorted(hidden)[:IDS_NAMED]))
+
+
+def _row(sign: Sign, stage: Stage, bearing: Bearing, count: int, ids: tuple[str, ...]) -> StageSign:
+    return StageSign(sign=sign.name, stage=stage, bearing=bearing, says=sign.says, count=count, ids=ids)
