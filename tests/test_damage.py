@@ -268,6 +268,21 @@ def test_two_streams_of_one_name_are_both_in_the_bag(tmp_path: Path) -> None:
     assert verify_case(case.folder).problems == ()
 
 
+def test_a_file_table_that_claims_more_than_there_is_does_not_cost_more(copy: Path) -> None:
+    """Its later pieces are looked for in what the evidence holds, a block at a time."""
+    mft = MftEditor(copy)
+    clusters, (cluster, _known) = 20_000, extent_of(mft, 0)
+    assert clusters * mft.cluster_bytes > 4 * _VOLUME_BYTES
+    record = mft.record(0)
+    struct.pack_into("<QQQ", record, data_of(record).offset + 0x28, *[2 * clusters * mft.cluster_bytes] * 3)
+    mft.put(0, record)
+    set_runs(mft, 0, run_at(cluster, clusters) + b"\0")
+    with open_evidence(copy) as source:
+        volume = NtfsVolume(source, "v1")
+        assert volume.gaps != []
+        assert source.log.reads < 200
+
+
 @pytest.mark.parametrize(
     "place", [_VOLUME_BYTES * 2, 1 << 40, -1], ids=["behind the volume", "far away", "within the last sectors"]
 )

@@ -6,6 +6,8 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 
+import numpy as np
+
 from triage.evidence.slice import OverlaySource
 from triage.model.entry import FileTimes
 from triage.model.errors import EvidenceLostError, ParseError, VolumeError
@@ -268,30 +270,42 @@ class NtfsVolume:
         raise VolumeError("neither $MFT nor $MFTMirr starts with a readable record")
 
     def _extension_pieces(self, size: int, runs: list[Run]) -> list[list[Run]]:
-        """Collect later pieces of `$MFT`'s run list from extension records that the known part already holds."""
+        """Collect later pieces of `$MFT`'s run list from extension records, in blocks of what is known to be `$MFT`.
+
+        Each piece makes more of it known. No more than the evidence holds is looked through, whatever a damaged run
+        list claims.
+        """
+        geometry, source = self.geometry, self.source
         pieces: list[list[Run]] = []
-        covered = count_clusters(runs)
-        entry = 1
-        known = list(runs)
-        while (entry + 1) * self.geometry.record_bytes <= covered * self.geometry.cluster_bytes:
-            raw = bytearray(self.geometry.record_bytes)
-            extents = extents_of_runs(known, self.geometry.cluster_bytes, size, size)
-            reader = ExtentReader(self.source, extents, thorough=True)
-            reader.read_into(entry * len(raw), memoryview(raw))
-            records, attributes = parse_records(raw, len(raw), entry)
-            entry += 1
-            if not records.whole[0] or records.base_entry[0] != MFT_ENTRY or records.base_sequence[0] == 0:
-                continue
-            for index in _chosen(attributes, AttributeType.DATA):
-                if int(attributes.start_vcn[index]) == covered:
-                    piece = decode_checked(_content(records, attributes, index))
-                    pieces.append(piece)
-                    known += piece
-                    covered += count_clusters(piece)
-                    entry = 1
-            if covered * self.geometry.cluster_bytes >= size:
+        found: dict[int, bytes] = {}
+        known, covered = list(runs), count_clusters(runs)
+        position = geometry.record_bytes
+        while covered * geometry.cluster_bytes < size:
+            end = min(covered * geometry.cluster_bytes, size, source.size_bytes)
+            records = min(end - position, BLOCK_RECORDS_BYTES) // geometry.record_bytes
+            if records < 1:
                 break
+            raw = bytearray(records * geometry.record_bytes)
+            reader = ExtentReader(source, extents_of_runs(known, geometry.cluster_bytes, size, size), thorough=True)
+            reader.read_into(position, memoryview(raw))
+            found |= self._pieces_in(raw, position // geometry.record_bytes)
+            position += len(raw)
+            while (pairs := found.pop(covered, None)) is not None:
+                piece = decode_checked(pairs)
+                pieces.append(piece)
+                known += piece
+                covered += count_clusters(piece)
         return pieces
+
+    def _pieces_in(self, raw: bytearray, first_entry: int) -> dict[int, bytes]:
+        """Return the mapping pairs of later pieces of `$MFT` that a block of records holds, by their first VCN."""
+        records, attributes = parse_records(raw, self.geometry.record_bytes, first_entry)
+        is_piece = records.whole & (records.base_entry == MFT_ENTRY) & (records.base_sequence != 0)
+        return {
+            int(attributes.start_vcn[index]): _content(records, attributes, index)
+            for index in _chosen(attributes, AttributeType.DATA)
+            if is_piece[attributes.row[index]] and not attributes.resident[index]
+        }
 
     def _locate_bitmap(self, record: Records, attributes: Attributes) -> bytes | list[Extent] | None:
         for index in _chosen(attributes, AttributeType.BITMAP):
@@ -330,4 +344,5 @@ def _content(records: Records, attributes: Attributes, index: int) -> bytes:
 
 def _chosen(attributes: Attributes, kind: AttributeType) -> list[int]:
     """Return the rows of unnamed attributes of one type."""
-    return [i for i in range(len(attributes.type)) if attributes.type[i] == kind and attributes.name_bytes[i] == 0]
+    chosen: list[int] = np.flatnonzero((attributes.type == kind) & (attributes.name_bytes == 0)).tolist()
+    return chosen
