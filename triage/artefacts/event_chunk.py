@@ -143,10 +143,10 @@ def mend(chunk: bytes) -> Mended:
     return Mended(bytes(data), records, lost, _missing(told, records))
 
 
-def parsable(chunk: bytes) -> bytes:
+def parsable(chunk: bytes | memoryview) -> bytes:
     """Return a whole log of this one chunk, as a parser of logs wants it."""
     header = _FILE_HEADER.pack(_FILE_SIGNATURE, 0, 0, 1, _TABLES_AT, 1, 3, FILE_HEADER_BYTES, 1)
-    return header.ljust(FILE_HEADER_BYTES, b"\0") + chunk
+    return b"".join((header.ljust(FILE_HEADER_BYTES, b"\0"), chunk))
 
 
 def _records(chunk: bytes, end: int) -> tuple[Record, ...]:

@@ -195,7 +195,9 @@ def _read_damaged(chunk: bytes, offset: int, told: _Told, wanted: Wanted, *, che
         "" if decoded.lost == 0 else f"records that could not be decoded: {decoded.lost} ({decoded.cause})",
     )
     if any(problems):
-        detail = f"damaged chunk, records read: {len(mended.records) - decoded.lost}; {', '.join(filter(None, problems))}"
+        detail = (
+            f"damaged chunk, records read: {len(mended.records) - decoded.lost}; {', '.join(filter(None, problems))}"
+        )
         told.damages.append(LogDamage(detail=detail, offset_bytes=offset, length_bytes=CHUNK_BYTES))
 
 

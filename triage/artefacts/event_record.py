@@ -41,7 +41,7 @@ class EventRecord(Struct, frozen=True, kw_only=True):
 
 
 class Decoded(NamedTuple):
-    """What became of the records of one chunk: those wanted, how many could not be decoded, and why the first of them."""
+    """The records of one chunk that were wanted, how many could not be decoded, and why the first of those."""
 
     records: list[EventRecord]
     lost: int

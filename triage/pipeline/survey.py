@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
+from triage.examiners.artefact_file import Surroundings
 from triage.examiners.names import NameExaminer
 from triage.examiners.places import times_of
 from triage.indicators.load import Indicators
 from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.finding import Finding, FindingKind, Severity
-from triage.model.gap import Gap
+from triage.model.gap import Gap, Where
 from triage.model.report import Reconciliation
 from triage.model.told import Notes
 from triage.model.volume import VolumeInfo
 from triage.pipeline.artefacts import examine_artefacts
 from triage.pipeline.discover import FoundVolume
+from triage.pipeline.job import HIVES, WHOLE_VOLUME, Begin
 from triage.pipeline.registry import RegistrySurvey
 from triage.volumes.ntfs import NtfsVolume
 from triage.walk.attribute_lists import check_lists
@@ -79,29 +81,29 @@ class _Told:
 class Surveyor:
     """Surveys volumes one after the other; `notes` takes what it meets."""
 
-    def __init__(self, indicators: Indicators, notes: Notes) -> None:
+    def __init__(self, indicators: Indicators, notes: Notes, *, threads: int = 1) -> None:
         self._indicators = indicators
         self._notes = notes
+        self._threads = threads
 
-    def survey(
-        self, index: int, found: FoundVolume, ntfs: NtfsVolume, *, on_hives: Callable[[], None] | None
-    ) -> Survey:
-        """Enumerate a volume, hold the enumeration against its witnesses, examine hives and names.
+    def survey(self, index: int, found: FoundVolume, ntfs: NtfsVolume, *, begin: Begin) -> Survey:
+        """Enumerate a volume, hold the enumeration against its witnesses, examine hives, other traces and names.
 
-        `on_hives` is called before the hives are parsed; None leaves them out.
+        `begin` is asked before hostile bytes of another kind are parsed.
         """
         table = read_mft(ntfs)
         paths = Paths(table)
         streams = Streams(ntfs, table, paths)
         self._note_gaps(table.gaps)
         self._note_gaps(gaps_of_links(ntfs, table, paths))
-        windows = None
-        if on_hives is not None:
-            on_hives()
+        volume, windows = Where(volume=ntfs.id), None
+        if begin(HIVES, volume):
             windows = RegistrySurvey(ntfs, table, paths, streams, self._notes).examine()
-            examine_artefacts(ntfs, table, paths, streams, self._notes)
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
+        surroundings = Surroundings(names, computed, self._threads)
+        examine_artefacts(ntfs, table, paths, streams, surroundings, self._notes, begin)
+        begin(WHOLE_VOLUME, volume)
         told = self._names(ntfs, table, paths, names)
         reconciliation, gaps = reconcile(ntfs, table, streams, told.orphans)
         self._note_gaps(gaps)

@@ -1,0 +1,97 @@
+"""What event logs tell of services: installed, started, stopped, failed to start → findings where they are WannaCry's.
+
+The service of the generated name runs `cmd.exe /c "…"`, which never answers the service control manager: that it does
+not start in time (7009, 7000) is part of the pattern. Events 7045 and 7036 name services as they are displayed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from triage.artefacts.event_record import EventName, EventRecord
+from triage.examiners.event_facts import facts_of
+from triage.examiners.services import FAMILY, service_rule
+from triage.indicators.work_directory import SHAPE
+from triage.model.finding import Finding, FindingKind, Severity
+from triage.model.gap import Where
+
+INDICATOR_SET = "wannacry-service-events"
+_MANAGER = "service control manager"
+_AUDITING = "microsoft-windows-security-auditing"
+_FACTS = (
+    "ServiceName",
+    "ImagePath",
+    "ServiceFileName",
+    "ServiceType",
+    "StartType",
+    "ServiceStartType",
+    "AccountName",
+    "ServiceAccount",
+    "SubjectUserName",
+    "param1",
+    "param2",
+)
+_STATES = {"1": "stopped", "4": "started"}  # SERVICE_STOPPED, SERVICE_RUNNING
+
+
+class _Fields(NamedTuple):
+    """Which of an event's values name the service and its image, and what happened to it."""
+
+    service: str
+    image: str
+    happened: str
+
+
+SERVICE_EVENTS: dict[EventName, _Fields] = {
+    (_MANAGER, 7045): _Fields("ServiceName", "ImagePath", "installed"),
+    (_AUDITING, 4697): _Fields("ServiceName", "ServiceFileName", "installed"),
+    (_MANAGER, 7000): _Fields("param1", "", "failed"),
+    (_MANAGER, 7009): _Fields("param2", "", "failed"),
+    (_MANAGER, 7036): _Fields("param1", "", ""),
+}
+STATE_CHANGE: EventName = (_MANAGER, 7036)
+"""Of every service, and often: only those in which a name of WannaCry's stands are looked at."""
+TEXTS = ("mssecsvc", "Microsoft Security Center (2.")
+
+
+class ServiceEvents:
+    """Judges the events of one log in order; `names` are those that the work directory's service may have."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = set(names)
+
+    def examine(self, record: EventRecord, where: Where) -> Finding | None:
+        """Return what an event of `SERVICE_EVENTS` says of WannaCry's services; None for those of others."""
+        fields = SERVICE_EVENTS[record.provider, record.event]
+        service, image = record.data.get(fields.service, ""), record.data.get(fields.image, "")
+        key, state = _key_and_state(record.data.get("Binary", ""))
+        rule = service_rule(service, service, image, self._names) or service_rule(key, "", "", self._names)
+        if rule is None:
+            return None
+        if SHAPE.fullmatch(service):
+            self._names.add(service)  # that it fails to start is told by its name alone
+        happened = fields.happened or state
+        return _finding(record, where, f"{rule[0]}-{happened}", rule[1], image or service)
+
+
+def _key_and_state(binary: str) -> tuple[str, str]:
+    """Return the service's own name and what it has become; the texts beside are in the language of that Windows."""
+    try:
+        key, _slash, number = bytes.fromhex(binary).decode("utf-16-le", "replace").rstrip("\0").rpartition("/")
+    except ValueError:
+        return "", "changed"
+    return key, _STATES.get(number, "changed")
+
+
+def _finding(record: EventRecord, where: Where, indicator: str, severity: Severity, excerpt: str) -> Finding:
+    return Finding(
+        family=FAMILY,
+        kind=FindingKind.EVENT_LOG,
+        indicator=indicator,
+        set=INDICATOR_SET,
+        severity=severity,
+        where=where,
+        times={"event": record.time_utc},
+        excerpt=excerpt,
+        facts=facts_of(record, *_FACTS),
+    )
