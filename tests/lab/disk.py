@@ -9,7 +9,7 @@ from random import Random
 from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec import Struct
 
-from tests.lab import hives, household, infection, odd, standins, wncry
+from tests.lab import hives, household, infection, odd, standins, traces, wncry
 from tests.lab.plan import Kind, LabFile, TrueStream, true_stream
 from tests.lab.tables import Layout, assemble, volume_offset
 from tests.lab.volume import fill_volume, make_volume
@@ -102,6 +102,7 @@ def plan_files(spec: DiskSpec, key: rsa.RSAPrivateKey) -> list[LabFile]:
 
 def _plan(spec: DiskSpec, key: rsa.RSAPrivateKey, random: Random) -> Iterator[LabFile]:
     yield from household.windows_files(spec.computer_name, infection.services(spec.stage, spec.work_directory))
+    yield from traces.traces(spec.stage, spec.work_directory)
     yield from infection.infect(
         list(household.user_files(random)),
         stage=spec.stage,
