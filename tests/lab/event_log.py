@@ -72,7 +72,7 @@ def _chunk(events: Sequence[LabEvent], identifier: int, number: int) -> tuple[by
     for event in events:
         at = _RECORDS_AT + len(records)
         record = _record(event, identifier + taken, at, templates)
-        if at + len(record) > CHUNK_BYTES:
+        if at + len(record) >= CHUNK_BYTES:  # libevtx passes over a record that ends where the chunk does
             break
         records += record
         last_at, taken = at, taken + 1

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from triage.artefacts.event_record import EventName, EventRecord
 from triage.examiners.event_facts import facts_of
 from triage.examiners.services import FAMILY, service_rule
-from triage.indicators.work_directory import SHAPE
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Where
 
@@ -19,7 +18,6 @@ INDICATOR_SET = "wannacry-service-events"
 _MANAGER = "service control manager"
 _AUDITING = "microsoft-windows-security-auditing"
 _FACTS = (
-    "ServiceName",
     "ImagePath",
     "ServiceFileName",
     "ServiceType",
@@ -58,7 +56,8 @@ class ServiceEvents:
     """Judges the events of one log in order; `names` are those that the work directory's service may have."""
 
     def __init__(self, names: frozenset[str]) -> None:
-        self._names = set(names)
+        self._names = names
+        self._installed: dict[str, tuple[str, Severity]] = {}
 
     def examine(self, record: EventRecord, where: Where) -> Finding | None:
         """Return what an event of `SERVICE_EVENTS` says of WannaCry's services; None for those of others."""
@@ -66,12 +65,23 @@ class ServiceEvents:
         service, image = record.data.get(fields.service, ""), record.data.get(fields.image, "")
         key, state = _key_and_state(record.data.get("Binary", ""))
         rule = service_rule(service, service, image, self._names) or service_rule(key, "", "", self._names)
+        rule = rule or self._installed.get(service)
         if rule is None:
             return None
-        if SHAPE.fullmatch(service):
-            self._names.add(service)  # that it fails to start is told by its name alone
+        if image:
+            self._installed[service] = rule  # that it fails to start is told by its name alone
         happened = fields.happened or state
-        return _finding(record, where, f"{rule[0]}-{happened}", rule[1], image or service)
+        return Finding(
+            family=FAMILY,
+            kind=FindingKind.EVENT_LOG,
+            indicator=f"{rule[0]}-{happened}",
+            set=INDICATOR_SET,
+            severity=rule[1],
+            where=where,
+            times={"event": record.time_utc},
+            excerpt=image or service,
+            facts={"service": service, **facts_of(record, *_FACTS)},
+        )
 
 
 def _key_and_state(binary: str) -> tuple[str, str]:
@@ -81,17 +91,3 @@ def _key_and_state(binary: str) -> tuple[str, str]:
     except ValueError:
         return "", "changed"
     return key, _STATES.get(number, "changed")
-
-
-def _finding(record: EventRecord, where: Where, indicator: str, severity: Severity, excerpt: str) -> Finding:
-    return Finding(
-        family=FAMILY,
-        kind=FindingKind.EVENT_LOG,
-        indicator=indicator,
-        set=INDICATOR_SET,
-        severity=severity,
-        where=where,
-        times={"event": record.time_utc},
-        excerpt=excerpt,
-        facts=facts_of(record, *_FACTS),
-    )
