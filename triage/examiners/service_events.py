@@ -29,7 +29,7 @@ _FACTS = (
     "param1",
     "param2",
 )
-_STATES = {"1": "stopped", "4": "started"}  # SERVICE_STOPPED, SERVICE_RUNNING
+_STATES = {"1": "stopped", "4": "started", "stopped": "stopped", "running": "started"}  # SERVICE_STOPPED, _RUNNING
 
 
 class _Fields(NamedTuple):
@@ -63,7 +63,7 @@ class ServiceEvents:
         """Return what an event of `SERVICE_EVENTS` says of WannaCry's services; None for those of others."""
         fields = SERVICE_EVENTS[record.provider, record.event]
         service, image = record.data.get(fields.service, ""), record.data.get(fields.image, "")
-        key, state = _key_and_state(record.data.get("Binary", ""))
+        key, state = _key_and_state(record)
         rule = service_rule(service, service, image, self._names) or service_rule(key, "", "", self._names)
         rule = rule or self._installed.get(service)
         if rule is None:
@@ -84,10 +84,12 @@ class ServiceEvents:
         )
 
 
-def _key_and_state(binary: str) -> tuple[str, str]:
-    """Return the service's own name and what it has become; the texts beside are in the language of that Windows."""
+def _key_and_state(record: EventRecord) -> tuple[str, str]:
+    """Return the service's own name and what it has become; the text beside is in the language of that Windows."""
+    text = _STATES.get(record.data.get("param2", ""), "changed")
     try:
-        key, _slash, number = bytes.fromhex(binary).decode("utf-16-le", "replace").rstrip("\0").rpartition("/")
+        binary = bytes.fromhex(record.data.get("Binary", "")).decode("utf-16-le", "replace").rstrip("\0")
     except ValueError:
-        return "", "changed"
-    return key, _STATES.get(number, "changed")
+        return "", text
+    key, _slash, number = binary.rpartition("/")
+    return key, _STATES.get(number, text)
