@@ -21,6 +21,7 @@ from triage.model.finding import FindingKind
 from triage.model.gap import GapKind
 from triage.model.verdict import Stage
 from triage.pipeline import artefacts
+from triage.walk.reader import StreamReader
 
 pytestmark = needs_tool("mkntfs", "ntfs-3g")
 
@@ -69,8 +70,7 @@ def test_an_antivirus_log_is_read(tmp_path: Path) -> None:
 
 def test_a_long_log_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A piece ends within a chunk; what it tells is told all the same."""
-    reader = artefacts.StreamReader
-    monkeypatch.setattr(artefacts, "StreamReader", lambda overlap_bytes: reader(100_000 // 4096 * 4096, overlap_bytes))
+    monkeypatch.setattr(artefacts, "StreamReader", lambda overlap_bytes: StreamReader(98_304, overlap_bytes))
     case = case_with(tmp_path, {f"{LOGS}/System.evtx": SYSTEM_LOG})
     assert told(case) == {f"{LOGS}/System.evtx": {"worm-service-installed", "worm-service-started"}}
     assert case.report.gaps == ()

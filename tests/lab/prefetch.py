@@ -67,7 +67,7 @@ def _block(block: bytes) -> bytes:
 
 def _code_lengths(block: bytes) -> dict[int, int]:
     """Return how many bits each byte of a block gets: Huffman's tree, of some hundred leaves never deeper than 15."""
-    heap = [(count, byte, (byte,)) for byte, count in Counter(block).items()]
+    heap: list[tuple[int, int, tuple[int, ...]]] = [(count, byte, (byte,)) for byte, count in Counter(block).items()]
     heapq.heapify(heap)
     lengths = dict.fromkeys(block, 0)
     while len(heap) > 1:

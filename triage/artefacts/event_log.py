@@ -35,7 +35,6 @@ from triage.artefacts.event_record import EventName, EventRecord, decode
 
 _BATCH_BYTES = 16 * CHUNK_BYTES
 _UNUSED = bytes(CHUNK_BYTES)
-_NOTHING = b""
 
 
 class LogDamage(Struct, frozen=True, kw_only=True):
@@ -83,27 +82,18 @@ def read_event_log(
 ) -> Iterator[EventRecord | LogDamage]:
     """Yield the wanted records of a log, of damaged chunks perhaps others too, and what of it could not be read.
 
-    `pieces` are its bytes in order; of them no more is held than two pieces and a chunk.
+    `pieces` are its bytes in order; of them no more is held than one piece, twice, and a chunk.
     """
-    held, offset, chunks, header = bytearray(), 0, 0, read_file_header(b"")
+    cutter, chunks, header = _Cutter(), 0, read_file_header(b"")
     with ThreadPoolExecutor(threads) as pool:
-        for piece in chain(pieces, (_NOTHING,)):
-            held += piece
-            if offset == 0 and len(held) >= FILE_HEADER_BYTES:
-                header, offset = read_file_header(bytes(held[:FILE_HEADER_BYTES])), FILE_HEADER_BYTES
-                del held[:FILE_HEADER_BYTES]
-            if piece is _NOTHING and offset > 0:
-                held += bytes(-len(held) % CHUNK_BYTES)
-            batches = list(_batches(held, offset))
+        for batches in chain(map(cutter.take, pieces), map(_Cutter.rest, (cutter,))):
+            header = read_file_header(cutter.head)
             read = partial(_read_batch, wanted=wanted, checksums=not header.flags & NO_CHECKSUMS)
             for told in pool.map(read, batches):
                 chunks += told.chunks
                 yield from told.records
                 yield from told.damages
-            done = sum(len(batch.data) for batch in batches)
-            offset += done
-            del held[:done]
-    yield from _of_file(header, chunks, offset)
+    yield from _of_file(header, chunks, cutter.offset_bytes)
 
 
 class _Batch(NamedTuple):
@@ -116,6 +106,41 @@ class _Batch(NamedTuple):
         return memoryview(self.data)[number * CHUNK_BYTES : (number + 1) * CHUNK_BYTES]
 
 
+class _Cutter:
+    """Cuts a log's bytes into its header and batches of chunks; `offset_bytes` is where the next batch begins."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.offset_bytes = FILE_HEADER_BYTES
+        self._held = bytearray()
+
+    def take(self, piece: bytes | memoryview) -> list[_Batch]:
+        """Take the next piece; return the batches of which all is there."""
+        view, batches = memoryview(piece), list[_Batch]()
+        missing = FILE_HEADER_BYTES - len(self.head)
+        self.head, view = self.head + view[:missing], view[missing:]
+        missing = -len(self._held) % CHUNK_BYTES
+        self._held += view[:missing]
+        view = view[missing:]
+        if len(self._held) == CHUNK_BYTES:
+            batches.append(self._batch(self._held))
+            self._held = bytearray()
+        whole = len(view) // CHUNK_BYTES * CHUNK_BYTES
+        for start in range(0, whole, _BATCH_BYTES):
+            batches.append(self._batch(bytearray(view[start : min(start + _BATCH_BYTES, whole)])))
+        self._held += view[whole:]
+        return batches
+
+    def rest(self) -> list[_Batch]:
+        """Return the chunk that the end of the file cuts off, filled up with zeros."""
+        return [self._batch(self._held.ljust(CHUNK_BYTES, b"\0"))] if self._held else []
+
+    def _batch(self, data: bytearray) -> _Batch:
+        batch = _Batch(data, self.offset_bytes)
+        self.offset_bytes += len(data)
+        return batch
+
+
 class _Told:
     """What a batch told; `chunks` counts those that are in use, damaged or not."""
 
@@ -123,13 +148,6 @@ class _Told:
         self.records: list[EventRecord] = []
         self.damages: list[LogDamage] = []
         self.chunks = 0
-
-
-def _batches(held: bytearray, offset: int) -> Iterator[_Batch]:
-    """Cut the whole chunks of what is held into batches; before the file's header was read there are none."""
-    end = len(held) // CHUNK_BYTES * CHUNK_BYTES if offset > 0 else 0
-    for start in range(0, end, _BATCH_BYTES):
-        yield _Batch(held[start : min(start + _BATCH_BYTES, end)], offset + start)
 
 
 def _of_file(header: FileHeader, chunks: int, end: int) -> Iterator[LogDamage]:
