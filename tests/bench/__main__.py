@@ -1,7 +1,7 @@
 """`python -m tests.bench FOLDER`: builds its volumes in FOLDER, runs A and B alternately, prints ratios. Needs root.
 
-Programs of Debian: ntfs-3g, sleuthkit, hashdeep, yara, and tests/apt-packages-boot.txt. About 15 GB of disk and 6 GB of
-memory.
+Programs of Debian: ntfs-3g, sleuthkit, hashdeep, yara, libwin-hivex-perl, and tests/apt-packages-boot.txt. About 15 GB
+of disk and 6 GB of memory.
 """
 
 from __future__ import annotations
