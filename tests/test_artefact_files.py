@@ -7,26 +7,36 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import Case, examine_here
+from tests.cases import Case, entries_by_path, examine_here
 from tests.command import Hook, report_of, triage
 from tests.lab.event_log import CHUNK_BYTES, write_event_log
+from tests.lab.old_event_log import OldEvent, write_old_event_log
 from tests.lab.prefetch import write_prefetch
 from tests.lab.traces import LOGS, PREFETCH, program_ran, security_events, system_events
 from tests.needs import needs_tool
 from tests.test_registry_survey import volume_of
 from triage.demo import unpack_demo
+from triage.evidence.open import open_evidence
 from triage.examiners.artefacts import ARTEFACT_FILES
+from triage.indicators.load import load_indicators
 from triage.model.event import EventKind
 from triage.model.finding import FindingKind
-from triage.model.gap import GapKind
+from triage.model.gap import GapKind, Where
+from triage.model.told import Notes
 from triage.model.verdict import Stage
 from triage.pipeline import artefacts
+from triage.pipeline.discover import discover
+from triage.pipeline.job import HIVES, WHOLE_VOLUME, artefact_row
+from triage.pipeline.survey import Surveyor
 from triage.walk.reader import StreamReader
 
 pytestmark = needs_tool("mkntfs", "ntfs-3g")
 
 SYSTEM_LOG = write_event_log(system_events(Stage.PROPAGATING, "xjzilhxs261"))
 SECURITY_LOG = write_event_log(security_events(Stage.FINISHED))
+OLD_LOG = write_old_event_log(
+    [OldEvent(source="Service Control Manager", event=7036, time=1_494_576_665, strings=("mssecsvc2.0", "running"))]
+)
 WORM = program_ran(r"\WINDOWS\MSSECSVC.EXE", 0, version=30)
 
 
@@ -47,6 +57,7 @@ def test_each_kind_of_file_is_found_in_its_place(tmp_path: Path, windows: str) -
     files = {
         f"{windows}/System32/winevt/Logs/System.evtx": SYSTEM_LOG,
         f"{windows}/System32/winevt/Logs/Archive-Security-2017-05-12-08-11-05-123.evtx": SECURITY_LOG,
+        f"{windows}/System32/config/SysEvent.Evt": OLD_LOG,
         f"{windows}/Prefetch/{WORM.file_name}": write_prefetch(WORM),
     }
     assert set(told(case_with(tmp_path, files))) == set(files)
@@ -98,6 +109,26 @@ def test_the_timeline_has_what_no_finding_tells(tmp_path: Path) -> None:
     case = case_with(tmp_path, {f"{LOGS}/System.evtx": SYSTEM_LOG, f"{LOGS}/Security.evtx": SECURITY_LOG})
     kinds = {event.kind for event in case.report.timeline.events if event.family is None}
     assert kinds == {EventKind.SYSTEM_STARTED, EventKind.SHADOWS_DELETED}
+
+
+def test_what_comes_behind_the_files_is_put_down_to_the_volume(tmp_path: Path) -> None:
+    """A worker that dies later has not died on the last file that was parsed."""
+    begun: list[int] = []
+
+    def begin(row: int, _where: Where) -> bool:
+        begun.append(row)
+        return True
+
+    def note(_one: object) -> None:
+        pass
+
+    surveyor = Surveyor(load_indicators(), Notes(note, note, note))
+    with open_evidence(volume_of(tmp_path, {f"{LOGS}/System.evtx": SYSTEM_LOG})) as source:
+        [found] = discover([source], note)
+        assert found.ntfs is not None
+        survey = surveyor.survey(0, found, found.ntfs, begin=begin)
+        entry = entries_by_path(survey.ntfs)[f"{LOGS}/System.evtx"]
+    assert begun == [HIVES, artefact_row(entry), WHOLE_VOLUME]
 
 
 @pytest.fixture(scope="module")

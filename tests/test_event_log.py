@@ -177,6 +177,13 @@ def test_a_chunk_without_its_signature_is_read_all_the_same() -> None:
     assert len(damages) == 1
 
 
+def test_a_chunk_whose_tables_of_names_and_templates_are_garbage_is_read() -> None:
+    chunk = chunk_of(CHUNKS - 1)
+    records, damages = read(with_chunk(CHUNKS - 1, chunk[:128] + b"\xff" * 384 + chunk[512:]))
+    assert records[-1] == read(LOG)[0][-1]
+    assert ["records that could not be decoded" in damage.detail for damage in damages] == [False]
+
+
 @pytest.mark.parametrize(
     ("damaged", "detail"),
     [
