@@ -1,7 +1,7 @@
 """`python -m tests.bench FOLDER`: builds its volumes in FOLDER, runs A and B alternately, prints ratios. Needs root.
 
-Programs of Debian: ntfs-3g, sleuthkit, hashdeep, yara, and tests/apt-packages-boot.txt. About 15 GB of disk and 6 GB of
-memory.
+Programs of Debian: ntfs-3g, sleuthkit, hashdeep, yara, libwin-hivex-perl, and tests/apt-packages-boot.txt. About 15 GB
+of disk and 6 GB of memory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from tests.bench.artefact_files import build_artefacts
 from tests.bench.disk_order import cost_of_orders
 from tests.bench.floor import Floor
 from tests.bench.live import LiveBench
@@ -25,7 +26,7 @@ from tests.bench.volumes import build_entries, build_files, mounted
 from triage.examiners.yara_rules import OWN_RULES
 from triage.model.errors import ExitCode
 
-MEASUREMENTS = ("enumeration", "scale", "cold", "warm", "quick", "isolation", "disk-order", "live")
+MEASUREMENTS = ("enumeration", "scale", "cold", "warm", "quick", "isolation", "disk-order", "live", "artefacts")
 UNCONFINED = Path(__file__).with_name("unconfined")
 T = TypeVar("T")
 FILES = 60_000
@@ -137,6 +138,21 @@ class Bench:
         build_files(self._image, self._files, self._files_bytes)
         for order, cost in cost_of_orders(self._image).items():
             print(f"(h) {order} / sequential, simulated disk: {cost:.2f}")
+
+    def artefacts(self) -> None:
+        """(k) The examination of hives, event logs and prefetch files against their bare parse on all cores, warm."""
+        image, folder = self._folder / "artefacts.img", self._folder / "artefacts"
+        total = build_artefacts(image, folder)
+        examine: list[str | Path] = [sys.executable, "-m", "tests.bench.examine_artefacts", image]
+        parse: list[str | Path] = [sys.executable, "-m", "tests.bench.parse_artefacts", folder]
+        for name, options in (("hives, event logs, prefetch files", []), ("without hives", ["--no-hives"])):
+            run([*examine, *options])
+            run([*parse, *options])
+            pairs = alternate(self._runs, partial(run, [*examine, *options]), partial(run, [*parse, *options]))
+            print(f"(k) examination / bare parse, {name}, {total / 1e6:.0f} MB in all: {ratios(pairs)}")
+            for seconds in pairs:
+                print(f"    {seconds[0]:.1f} s against {seconds[1]:.1f} s")
+        print(f"(k) peak memory of the examination: {peak_memory(examine) / 1e6:.0f} MB")
 
     def live(self) -> None:
         """(e) Power-on to ready of the live stick against a plain Debian live system, and (f) the image's size."""

@@ -9,7 +9,7 @@ from random import Random
 from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec import Struct
 
-from tests.lab import hives, household, infection, odd, standins, wncry
+from tests.lab import hives, household, infection, odd, standins, traces, wncry
 from tests.lab.plan import Kind, LabFile, TrueStream, true_stream
 from tests.lab.tables import Layout, assemble, volume_offset
 from tests.lab.volume import fill_volume, make_volume
@@ -112,6 +112,7 @@ def _plan(spec: DiskSpec, key: rsa.RSAPrivateKey, random: Random) -> Iterator[La
         infection.software_settings(settings_stage, spec.work_directory),
         infection.user_settings(settings_stage),
     )
+    yield from traces.traces(spec.stage, spec.work_directory)
     yield from infection.infect(
         list(household.user_files(random)),
         stage=spec.stage,

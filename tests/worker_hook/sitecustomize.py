@@ -1,10 +1,11 @@
 """Makes the worker of a test do at a chosen place what hostile bytes could make it do; Python imports this by itself.
 
 `WORKER_HOOK` is JSON: `place` is where (`volume`: before a file table is read, `hive`: before one is parsed, `trace`:
-before deleted entries are, `stream`: when a stream begins; `walls`: nowhere, but the kernel has no Landlock), `path`
-which stream, behind its volume's name, else the one of number `at`. `act` is `wait` (go on when `gate` is there; all
-later streams wait too), `write` (a byte to the file `gate`, once), `die` (the first `times` workers that come there),
-or, every time, one of `_ATTACKS`. Each time adds a byte to `reached`.
+before deleted entries are, `artefact`: before such a file is parsed, `stream`: when a stream begins; `walls`: nowhere,
+but the kernel has no Landlock), `path` which file or stream, behind its volume's name, else the one of number `at`.
+`act` is `wait` (go on when `gate` is there; all later streams wait too), `write` (a byte to the file `gate`, once),
+`die` (the first `times` workers that come there), or, every time, one of `_ATTACKS`. Each time adds a byte to
+`reached`.
 
 The worker is confined by then: the files of the test are opened before.
 """
@@ -22,15 +23,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
+    from triage.examiners.artefact_file import Examine, Pieces, Surroundings
+    from triage.examiners.artefacts import ARTEFACT_FILES
     from triage.examiners.digest import DigestExaminer
     from triage.isolation import landlock
     from triage.model.entry import Subject
-    from triage.pipeline import registry, survey, traces
+    from triage.model.told import Told
+    from triage.pipeline import artefacts, registry, survey, traces
 
     _hook = json.loads(os.environ["WORKER_HOOK"])
     _flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
@@ -101,6 +105,14 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
 
         return wrapped
 
+    def _hooked_examine(examine: Examine) -> Examine:
+        def wrapped(pieces: Pieces, subject: Subject, surroundings: Surroundings) -> Iterator[Told]:
+            if _hook["path"] == f"{subject.volume}/{subject.path}":
+                _act()
+            return examine(pieces, subject, surroundings)
+
+        return wrapped
+
     def _missing() -> int:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
@@ -110,6 +122,10 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
         DigestExaminer.begin = _hooked_begin  # type: ignore[method-assign]
     elif _hook["place"] == "volume":
         survey.read_mft = _hooked(survey.read_mft)  # type: ignore[attr-defined]
+    elif _hook["place"] == "artefact":
+        artefacts.ARTEFACT_FILES = tuple(  # type: ignore[attr-defined]
+            kind._replace(examine=_hooked_examine(kind.examine)) for kind in ARTEFACT_FILES
+        )
     elif _hook["place"] == "trace":
         traces.examine_deleted = _hooked(traces.examine_deleted)  # type: ignore[attr-defined]
     else:

@@ -6,33 +6,39 @@ Hives are not among them: what they say hangs together, and they have logs (`exa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import NamedTuple
 
+from triage.examiners.artefact_file import ArtefactFile
+from triage.examiners.event_logs import examine_event_log
+from triage.examiners.old_event_logs import examine_old_event_log
+from triage.examiners.prefetch import examine_prefetch
 from triage.examiners.program_caches import examine_recent_files
-from triage.model.entry import Subject
-from triage.model.told import Told
 
-
-class ArtefactFile(NamedTuple):
-    """One kind of file: `path` is held against the whole path from the root in lower case.
-
-    `names` and `endings` (lower case) are what such files are called: they find the few of a million that are
-    candidates. A file longer than `largest_bytes` is a gap.
-    """
-
-    path: re.Pattern[str]
-    examine: Callable[[bytes, Subject], Told]
-    names: tuple[str, ...] = ()
-    endings: tuple[str, ...] = ()
-    largest_bytes: int = 1 << 30
-
+_WINDOWS = r"(?:.*/)?(?:windows|winnt)"
+_CHANNEL = r"(?:archive-)?(?:system|security|microsoft-windows-windows defender%4operational)(?:-[0-9-]+)?"
 
 ARTEFACT_FILES: tuple[ArtefactFile, ...] = (
     ArtefactFile(
-        path=re.compile(r"[^/]+/appcompat/programs/recentfilecache\.bcf"),
+        path=re.compile(rf"{_WINDOWS}/system32/winevt/logs/{_CHANNEL}\.evtx"),
+        examine=examine_event_log,
+        endings=(".evtx",),
+        largest_bytes=16 << 30,
+    ),
+    ArtefactFile(
+        path=re.compile(rf"{_WINDOWS}/system32/config/(?:sysevent|secevent)\.evt"),
+        examine=examine_old_event_log,
+        endings=(".evt",),
+        largest_bytes=256 << 20,
+    ),
+    ArtefactFile(
+        path=re.compile(rf"{_WINDOWS}/appcompat/programs/recentfilecache\.bcf"),
         examine=examine_recent_files,
         names=("recentfilecache.bcf",),
         largest_bytes=64 << 20,
+    ),
+    ArtefactFile(
+        path=re.compile(rf"{_WINDOWS}/prefetch/[^/]*\.pf"),
+        examine=examine_prefetch,
+        endings=(".pf",),
+        largest_bytes=16 << 20,
     ),
 )

@@ -11,10 +11,9 @@ from triage.artefacts.hive import Hive
 from triage.artefacts.recent_file_cache import parse_recent_file_cache
 from triage.artefacts.shimcache import StoredCache, read_shimcaches
 from triage.artefacts.shimcache_entry import CachedProgram, CacheForm
+from triage.examiners.artefact_file import Pieces, Surroundings
 from triage.examiners.places import where_is
 from triage.examiners.programs import Known, SeenProgram, examine_programs
-from triage.indicators.digests import DigestTable
-from triage.indicators.load import builtin_names
 from triage.model.entry import Subject
 from triage.model.errors import ParseError
 from triage.model.event import EventSource
@@ -37,8 +36,12 @@ def examine_amcache(hive: Hive, known: Known) -> Told:
     return examine_programs((_of_amcache(file, hive.where) for file in read_amcache(hive)), known)
 
 
-def examine_recent_files(data: bytes, subject: Subject) -> Told:
-    """Examine a RecentFileCache.bcf; it has no digests, and its shape rules stand for a computed name."""
+def examine_recent_files(pieces: Pieces, subject: Subject, surroundings: Surroundings) -> Iterator[Told]:
+    """Examine a RecentFileCache.bcf, which has no digests."""
+    yield _recent_files(b"".join(bytes(piece) for piece in pieces), subject, surroundings.known)
+
+
+def _recent_files(data: bytes, subject: Subject, known: Known) -> Told:
     try:
         cache = parse_recent_file_cache(data)
     except ParseError as error:
@@ -52,7 +55,7 @@ def examine_recent_files(data: bytes, subject: Subject) -> Told:
         )
         for file in cache.files
     )
-    told = examine_programs(programs, Known(builtin_names(), DigestTable()))
+    told = examine_programs(programs, known)
     if cache.damage == "":
         return told
     rest = where_is(subject, cache.damage_at)

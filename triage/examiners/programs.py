@@ -1,7 +1,7 @@
 r"""Programs that Windows itself has noted → findings: the malware's by path or SHA-1, though its files may be gone.
 
-A path is judged by the same rules as the name of a file on the disk. That a program stands in such a cache says that
-Windows met it; whether it ran is told apart where the cache tells it. Programs that delete what could be restored are
+A path is judged by the same rules as the name of a file on the disk. That a program stands in a cache says that Windows
+met it; whether it ran is told apart where the trace tells it. Programs of Windows that WannaCry runs, too, are
 anybody's: they become events, and only where a time of their run is known.
 """
 
@@ -24,8 +24,13 @@ from triage.model.told import Told
 DESTROYERS = frozenset({"vssadmin.exe", "wmic.exe", "bcdedit.exe", "wbadmin.exe"})
 """Programs of Windows by which shadow copies, backups and the repair at start are removed."""
 
+WINDOWS_PROGRAMS = DESTROYERS | {"attrib.exe", "icacls.exe", "cscript.exe", "reg.exe", "cmd.exe", "taskkill.exe"}
+"""Programs of Windows that WannaCry runs: FireEye profile, annotated decompilation of the encryptor."""
+
 _ROOT = re.compile(
-    r"(?:\\\\[?.]\\|\\\?\?\\)?(?:[a-z]:|(?:\\device\\)?harddiskvolume[0-9]+|volume\{[0-9a-f-]+\}|sysvol|%systemdrive%)[\\/]",
+    r"(?:\\\\[?.]\\|\\\?\?\\)?"
+    r"(?:[a-z]:|\\device\\mup\\[^\\]+\\[^\\]+|\\?device\\[^\\]+|harddiskvolume[0-9]+|\\?volume\{[^}\\]*\}"
+    r"|sysvol|%systemdrive%)[\\/]",
     re.IGNORECASE | re.ASCII,
 )
 _WINDOWS = re.compile(r"(?:%(?:systemroot|windir)%|\\systemroot)[\\/]", re.IGNORECASE)
@@ -69,12 +74,32 @@ def examine_programs(programs: Iterable[SeenProgram], known: Known) -> Told:
     findings: list[Finding] = []
     events: list[Event] = []
     for program in programs:
-        matches = _by_digest(program, known) or _by_path(program, known)
-        findings += [_finding(program, match) for match in matches]
-        name = volume_path(program.path).rpartition("/")[2].lower()
-        if name in DESTROYERS and program.run_utc is not None:
-            events.append(_event(program, program.run_utc, name))
+        findings += judge_program(program, known)
+        if program.run_utc is not None and name_of(program.path) in DESTROYERS:
+            events.append(program_run(program, program.run_utc))
     return Told(findings=tuple(findings), events=tuple(events))
+
+
+def judge_program(program: SeenProgram, known: Known) -> list[Finding]:
+    """Return what it means that a program of this path or SHA-1 was met; nothing where it is not the malware's."""
+    return [_finding(program, match) for match in _by_digest(program, known) or _by_path(program, known)]
+
+
+def program_run(program: SeenProgram, run_utc: str) -> Event:
+    """Return the event of a program that is anybody's."""
+    return Event(
+        time_utc=run_utc,
+        kind=EventKind.PROGRAM_RUN,
+        source=program.source,
+        what=name_of(program.path),
+        where=program.where,
+        facts={"program": program.path, **program.facts},
+    )
+
+
+def name_of(path: str) -> str:
+    """Return a program's name in lower case."""
+    return volume_path(path).rpartition("/")[2].lower()
 
 
 def volume_path(path: str) -> str:
@@ -105,7 +130,8 @@ def _by_path(program: SeenProgram, known: Known) -> list[_Match]:
     parent, _slash, name = volume_path(program.path).rpartition("/")
     rules = known.names
     computed = next((part for part in parent.lower().split("/") if part in known.work_directories), None)
-    rule = rules.first(name, parent.lower() if computed is not None else parent, directory=False)
+    is_capitals = program.path == program.path.upper()  # prefetch files keep nothing else
+    rule = rules.first(name, parent.lower() if computed is not None or is_capitals else parent, directory=False)
     if rule is not None and not rule.content_decides and (computed is None or rule.severity is Severity.HIGH):
         facts = {"description": rule.description, "confidence": rule.confidence.value, "source": rule.source}
         if computed is not None:
@@ -120,7 +146,7 @@ def _by_path(program: SeenProgram, known: Known) -> list[_Match]:
 def _finding(program: SeenProgram, match: _Match) -> Finding:
     return Finding(
         family=match.family,
-        kind=FindingKind.EXECUTION,
+        kind=FindingKind.EVENT_LOG if program.source is EventSource.EVENT_LOG else FindingKind.EXECUTION,
         indicator=match.indicator,
         set=match.set,
         severity=match.severity,
@@ -129,15 +155,4 @@ def _finding(program: SeenProgram, match: _Match) -> Finding:
         digests=Digests(sha1=program.sha1),
         excerpt=program.path,
         facts={**match.facts, "program": program.path, "noted_in": program.source.value, **program.facts},
-    )
-
-
-def _event(program: SeenProgram, run_utc: str, name: str) -> Event:
-    return Event(
-        time_utc=run_utc,
-        kind=EventKind.PROGRAM_RUN,
-        source=program.source,
-        what=name,
-        where=program.where,
-        facts={"program": program.path, **program.facts},
     )

@@ -7,6 +7,7 @@ a service of a generated name that runs `cmd.exe /c "<directory>/tasksche.exe"` 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from msgspec.structs import replace
 
@@ -35,7 +36,11 @@ def examine_services(system: SystemHive, *, work_directory_name: str | None = No
     host may have been renamed since, so a service of that shape which starts the installer weighs as much.
     The shape alone is no finding: ordinary services have such names.
     """
-    matches = ((service, _rule(service, work_directory_name)) for service in system.services)
+    names = () if work_directory_name is None else (work_directory_name,)
+    matches = (
+        (service, service_rule(service.name, service.display_name or "", service.image_path or "", names))
+        for service in system.services
+    )
     met = [(service, rule) for service, rule in matches if rule is not None]
     current = {
         service.name.casefold() for service, _rule in met if system.role(service.control_set) is ControlSetRole.CURRENT
@@ -45,16 +50,18 @@ def examine_services(system: SystemHive, *, work_directory_name: str | None = No
     )
 
 
-def _rule(service: Service, work_directory_name: str | None) -> tuple[str, Severity] | None:
-    """Return which indicator a service meets, and how much that weighs."""
-    texts = (service.name, service.display_name or "", service.image_path or "")
-    if any(_WORM_NAME.search(text) for text in texts) or _WORM_DISPLAY_NAME.fullmatch(texts[1]):
+def service_rule(
+    name: str, display_name: str, image_path: str, work_directory_names: Collection[str]
+) -> tuple[str, Severity] | None:
+    """Return which indicator a service meets, and how much that weighs; None for a service of somebody else."""
+    texts = (name, display_name, image_path)
+    if any(_WORM_NAME.search(text) for text in texts) or _WORM_DISPLAY_NAME.fullmatch(display_name):
         return "worm-service", Severity.HIGH
-    if work_directory_name is not None and service.name.lower() == work_directory_name:
+    if name.lower() in work_directory_names:
         return "computed-name-service", Severity.HIGH
-    if STARTS_INSTALLER.search(texts[2]) is None:
+    if STARTS_INSTALLER.search(image_path) is None:
         return None
-    if SHAPE.fullmatch(service.name):
+    if SHAPE.fullmatch(name):
         return "installer-service", Severity.HIGH
     return "installer-image-service", Severity.MEDIUM
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
 from triage.pipeline.guard import Guard
 from triage.pipeline.headers import HeaderReader, told
-from triage.pipeline.job import HIVES, TRACES, WHOLE_VOLUME, Job, LeftOut, Token
+from triage.pipeline.job import HIVES, TEXTS, TRACES, WHOLE_VOLUME, Begin, Job, LeftOut, Token
 from triage.pipeline.journal import (
     JOURNAL_NAME,
     EnumerationRecord,
@@ -74,6 +74,7 @@ def examine(job: Job, board: Board) -> None:
                 lambda event: journal.add(EventRecord(event)),
                 lambda gap: journal.add(GapRecord(gap)),
             ),
+            threads=job.threads,
         )
         tracer = Tracer(Path(job.case_folder), journal.add, deleted=job.deleted)
         surveys = _survey_all(job, board, sources, surveyor, tracer, journal)
@@ -133,25 +134,15 @@ def _survey_all(
     def note(gap: Gap) -> None:
         journal.add(GapRecord(gap))
 
-    def is_deadly(token: Token, what: str, where: Where) -> bool:
-        deadly = left_out.get(token)
-        if deadly is not None:
-            note(Gap(kind=GapKind.WORKER_DIED, detail=f"{what} kills the worker: {deadly.cause}", where=where))
-        return deadly is not None
-
     for index, found in enumerate(discover(sources, note)):
         journal.add(VolumeRecord(found.info))
         where = Where(volume=found.info.id)
-        if found.ntfs is None or board.stop:
-            continue
-        if is_deadly(Token(index, WHOLE_VOLUME), "the enumeration of this volume", where):
+        begin = _beginner(index, board, left_out, note)
+        if found.ntfs is None or board.stop or not begin(WHOLE_VOLUME, where):
             continue
         board.text = f"{found.info.id} {found.info.label or ''}"
-        skip_hives = is_deadly(Token(index, HIVES), "parsing this volume's hives", where)
-        skip_traces = is_deadly(Token(index, TRACES), "tracing what is gone from this volume", where)
-        board.begin(0, Token(index, WHOLE_VOLUME))
         with Guard(note).at(where):
-            survey = _survey(index, found, surveyor, board, skip_hives=skip_hives)
+            survey = _survey(index, found, surveyor, begin)
             if survey is not None:
                 surveys.append(survey)
                 sizes = survey.table.streams.size_bytes[survey.streams.heads]
@@ -159,20 +150,44 @@ def _survey_all(
                 journal.add(EnumerationRecord(survey.reconciliation, sum(sizes.tolist())))  # damaged ones pass 64 bits
                 for facts in survey.exposure:
                     journal.add(ExposureRecord(facts))
-                if not skip_traces:
-                    board.begin(0, Token(index, TRACES))
+                if begin(TRACES, where):
                     with suppress(EvidenceLostError):  # told when what other evidence holds has been read
                         tracer.trace(survey)
         board.end(0)
     return surveys
 
 
-def _survey(index: int, found: FoundVolume, surveyor: Surveyor, board: Board, *, skip_hives: bool) -> Survey | None:
+def _beginner(index: int, board: Board, left_out: Mapping[Token, LeftOut], note: Callable[[Gap], None]) -> Begin:
+    """Return what puts a volume's pieces of work on the board; what ended a worker before is a gap and not begun."""
+
+    def begin(row: int, where: Where) -> bool:
+        deadly = left_out.get(Token(index, row))
+        if deadly is not None:
+            detail = f"{_work(row)} kills the worker: {deadly.cause}"
+            note(Gap(kind=GapKind.WORKER_DIED, detail=detail, where=where))
+            return False
+        board.begin(0, Token(index, row))
+        return True
+
+    return begin
+
+
+def _work(row: int) -> str:
+    """Return in words what a row below those of streams stands for."""
+    words = {
+        WHOLE_VOLUME: "the enumeration of this volume",
+        HIVES: "parsing this volume's hives",
+        TRACES: "tracing what is gone from this volume",
+        TEXTS: "examining this volume's text logs",
+    }
+    return words.get(row, "parsing this file")
+
+
+def _survey(index: int, found: FoundVolume, surveyor: Surveyor, begin: Begin) -> Survey | None:
     if found.ntfs is None:
         return None
-    on_hives = None if skip_hives else lambda: board.begin(0, Token(index, HIVES))
     try:
-        return surveyor.survey(index, found, found.ntfs, on_hives=on_hives)
+        return surveyor.survey(index, found, found.ntfs, begin=begin)
     except EvidenceLostError:
         return None  # told when what other evidence holds has been read
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
+from triage.model.gap import Where
 from triage.model.profile import Profile
 
 
 class Token(Struct, frozen=True):
-    """A piece of work that is under way: a whole volume, its hives, traces of what is gone, or one stream (its row).
+    """A piece of work that is under way: a whole volume, its hives, traces of what is gone, one file in which Windows
+    keeps traces (`artefact_row`), or one stream (its row).
 
     Rows are those of the enumeration, the same each time the same evidence is enumerated: a token outlives the worker
     that died on it.
@@ -22,6 +26,17 @@ YARA_TIMEOUT_SECONDS = 60
 WHOLE_VOLUME = -1
 HIVES = -2
 TRACES = -3
+TEXTS = -4
+_FIRST_ARTEFACT = -5
+
+
+def artefact_row(entry: int) -> int:
+    """Return the row that stands for parsing the file of this MFT entry before streams are read."""
+    return _FIRST_ARTEFACT - entry
+
+
+Begin = Callable[[int, Where], bool]
+"""Asks whether a piece of work of a volume, by its row, may be done, and says that it is under way there."""
 
 
 class LeftOut(Struct, frozen=True):

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
+from triage.examiners.artefact_file import Surroundings
 from triage.examiners.clock import Clock
 from triage.examiners.dating import dated
 from triage.examiners.names import NameExaminer
 from triage.examiners.places import times_of
+from triage.examiners.programs import Known
 from triage.examiners.renames import RenameTimes
 from triage.indicators.load import Indicators
 from triage.model.entry import FIRST_USER_ENTRY, Subject
 from triage.model.exposure_facts import ExposureFacts
 from triage.model.finding import Finding, FindingKind, Severity
-from triage.model.gap import Gap
+from triage.model.gap import Gap, Where
 from triage.model.report import Reconciliation
 from triage.model.told import Notes
 from triage.model.volume import VolumeInfo
 from triage.pipeline.artefacts import examine_artefacts
 from triage.pipeline.discover import FoundVolume
 from triage.pipeline.exposure import exposure_facts
+from triage.pipeline.job import HIVES, TEXTS, WHOLE_VOLUME, Begin
 from triage.pipeline.registry import RegistrySurvey
 from triage.pipeline.text_logs import TextLogs
 from triage.volumes.ntfs import NtfsVolume
@@ -93,32 +96,34 @@ class _Told:
 class Surveyor:
     """Surveys volumes one after the other; `notes` takes what it meets."""
 
-    def __init__(self, indicators: Indicators, notes: Notes) -> None:
+    def __init__(self, indicators: Indicators, notes: Notes, *, threads: int = 1) -> None:
         self._indicators = indicators
         self._notes = notes
+        self._threads = threads
 
-    def survey(
-        self, index: int, found: FoundVolume, ntfs: NtfsVolume, *, on_hives: Callable[[], None] | None
-    ) -> Survey:
-        """Enumerate a volume, hold the enumeration against its witnesses, examine hives and names.
+    def survey(self, index: int, found: FoundVolume, ntfs: NtfsVolume, *, begin: Begin) -> Survey:
+        """Enumerate a volume, hold the enumeration against its witnesses, examine hives, other traces and names.
 
-        `on_hives` is called before the hives are parsed; None leaves them out.
+        `begin` is asked before hostile bytes of another kind are parsed.
         """
         table = read_mft(ntfs)
         paths = Paths(table)
         streams = Streams(ntfs, table, paths)
         self._note_gaps(table.gaps)
         self._note_gaps(gaps_of_links(ntfs, table, paths))
-        windows, installations = None, []
-        if on_hives is not None:
-            on_hives()
+        volume, windows, installations, bias_minutes = Where(volume=ntfs.id), None, [], None
+        if begin(HIVES, volume):
             registry = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes)
             windows, installations = registry.examine(), registry.installations()
-            examine_artefacts(ntfs, table, paths, streams, self._notes)
-            clock = Clock(registry.bias_minutes, windows.time_zone if windows else None)
-            TextLogs(ntfs, clock, self._indicators.network, self._notes).examine(table, paths, streams)
+            bias_minutes = registry.bias_minutes
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
+        known = Known(self._indicators.names, self._indicators.digests, computed)
+        examine_artefacts(ntfs, table, paths, streams, Surroundings(known, self._threads), self._notes, begin)
+        if begin(TEXTS, volume):
+            clock = Clock(bias_minutes, windows.time_zone if windows else None)
+            TextLogs(ntfs, clock, self._indicators.network, self._notes).examine(table, paths, streams)
+        begin(WHOLE_VOLUME, volume)
         told = self._names(ntfs, table, paths, names)
         reconciliation, gaps = reconcile(ntfs, table, streams, _count_orphans(table, paths))
         self._note_gaps(gaps)

@@ -1,0 +1,128 @@
+"""What event logs tell of programs that were started (4688, on Windows XP 592): WannaCry's own, and its command lines.
+
+Windows notes them only where that was switched on, and command lines only where that was, too. The lines stand in the
+encryptor as they are here (annotated decompilation; FireEye profile; Microsoft WannaCrypt page). A name of WannaCry's
+within a command line is nothing by itself: whoever looks for the malware writes it as well.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from triage.artefacts.event_record import EventName, EventRecord
+from triage.examiners.event_facts import facts_of
+from triage.examiners.programs import DESTROYERS, Known, SeenProgram, judge_program, name_of, program_run
+from triage.examiners.services import FAMILY
+from triage.model.event import Event, EventKind, EventSource
+from triage.model.finding import Finding, FindingKind, Severity
+from triage.model.gap import Where
+
+PROCESS_STARTED: EventName = ("microsoft-windows-security-auditing", 4688)
+INDICATOR_SET = "wannacry-commands"
+TEXTS = (
+    "mssecsvc",
+    "tasksche.exe",
+    "taskdl.exe",
+    "taskse.exe",
+    "taskhsvc.exe",
+    "@WanaDecryptor@",
+    "vssadmin",
+    "shadowcopy",
+    "bcdedit",
+    "wbadmin",
+    "icacls . /grant Everyone:F",
+)
+"""What stands in every event that is looked at: of the others there may be a million."""
+
+_FACTS = ("NewProcessName", "CommandLine", "ParentProcessName", "SubjectUserName")
+
+
+class _Rule(NamedTuple):
+    """A command line of WannaCry's, as the encryptor writes it."""
+
+    indicator: str
+    severity: Severity
+    pattern: re.Pattern[str]
+    description: str
+
+
+def _rule(indicator: str, severity: Severity, pattern: str, description: str) -> _Rule:
+    return _Rule(indicator, severity, re.compile(pattern, re.IGNORECASE | re.DOTALL), description)
+
+
+_COMMANDS = (
+    _rule(
+        "run-value-command",
+        Severity.HIGH,
+        r'\breg(?:\.exe)?"? add .*\\CurrentVersion\\Run"? /v "[a-z]{8,15}[0-9]{3}" .*\\tasksche\.exe',
+        "Has the installer started at every logon, under a name of the generator's shape",
+    ),
+    _rule(
+        "installer-command",
+        Severity.HIGH,
+        r'\bcmd(?:\.exe)?"? /c "?[a-z]:\\(?:[^"<>|&]*\\)?[a-z]{8,15}[0-9]{3}\\tasksche\.exe"?\s*$',
+        "Starts the installer from a directory with a name of the generator's shape",
+    ),
+    _rule(
+        "window-command",
+        Severity.HIGH,
+        r"\bstart /b @WanaDecryptor@\.exe\b",
+        "Starts the ransom window",
+    ),
+    _rule(
+        "recovery-command",
+        Severity.MEDIUM,
+        r"vssadmin delete shadows /all /quiet & wmic shadowcopy delete & bcdedit /set \{default\} bootstatuspolicy "
+        r"ignoreallfailures & bcdedit /set \{default\} recoveryenabled no & wbadmin delete catalog -quiet",
+        "Removes shadow copies, recovery and backups in one line, word for word that of WannaCry",
+    ),
+    _rule(
+        "rights-command",
+        Severity.MEDIUM,
+        r"\bicacls(?:\.exe)?\"? \. /grant Everyone:F /T /C /Q",
+        "Opens the work directory to everybody, word for word as WannaCry does",
+    ),
+)
+_SHADOWS = re.compile(r"\bvssadmin(?:\.exe)?\"?\s+delete\s+shadows\b|\bshadowcopy\s+delete\b", re.IGNORECASE)
+
+
+def examine_process_event(record: EventRecord, where: Where, known: Known) -> Finding | Event | None:
+    """Return what the start of a program says: WannaCry's own, its commands, or a tool that removes shadow copies."""
+    program, command = record.data.get("NewProcessName", ""), record.data.get("CommandLine", "")
+    facts = facts_of(record, *_FACTS)
+    started = SeenProgram(
+        path=program, where=where, source=EventSource.EVENT_LOG, times={"event": record.time_utc}, facts=facts
+    )
+    finding = next(iter(judge_program(started, known)), None) or _command(command, record, where, facts)
+    if finding is not None:
+        return finding
+    if _SHADOWS.search(command):
+        return Event(
+            time_utc=record.time_utc,
+            kind=EventKind.SHADOWS_DELETED,
+            source=EventSource.EVENT_LOG,
+            what=name_of(program),
+            where=where,
+            facts=facts,
+        )
+    if name_of(program) in DESTROYERS:
+        return program_run(started, record.time_utc)
+    return None
+
+
+def _command(command: str, record: EventRecord, where: Where, facts: dict[str, str]) -> Finding | None:
+    rule = next((one for one in _COMMANDS if one.pattern.search(command)), None)
+    if rule is None:
+        return None
+    return Finding(
+        family=FAMILY,
+        kind=FindingKind.EVENT_LOG,
+        indicator=rule.indicator,
+        set=INDICATOR_SET,
+        severity=rule.severity,
+        where=where,
+        times={"event": record.time_utc},
+        excerpt=command,
+        facts={"description": rule.description, **facts},
+    )
