@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,9 @@ def test_it_is_told_before_the_long_read(image: Path, tmp_path: Path) -> None:
     with start("run", image, "--out", tmp_path / "case", "--no-rescue", hook=hook) as process:
         wait_until(hook.is_reached, process)  # at the first stream
         said = said_until(process, "so far")
-        assert f"triage: {_FOUND} The content of 124 streams is not read yet.\n" in said
+        assert re.search(
+            rf"^triage: {re.escape(_FOUND)} The content of [0-9]+ streams is not read yet\.$", said, re.MULTILINE
+        )
         assert not hook.gate.exists()
         hook.gate.touch()
         assert ended(process).code == 10
