@@ -100,7 +100,8 @@ class Gathered:
     """What the journal holds, each thing once: a restarted worker or a resumed run says some things again.
 
     `deferred` are streams that the run did not get to try again; they are among the other counts. `unreadable` are the
-    numbers of the pieces of evidence of which something could not be read.
+    numbers of the pieces of evidence of which something could not be read. `gaps_before` are those of files of traces
+    that earlier workers told: each worker examines all of them, and what the last one told of a volume counts.
     """
 
     sessions: list[SessionRecord] = field(default_factory=list)
@@ -112,6 +113,7 @@ class Gathered:
     without_digests: dict[tuple[str, int, str], list[FindingKey]] = field(default_factory=dict)
     events: dict[EventKey, Event] = field(default_factory=dict)
     gaps: dict[Gap, None] = field(default_factory=dict)
+    gaps_before: dict[Gap, None] = field(default_factory=dict)
     rescued: dict[FileKey, RescuedFile] = field(default_factory=dict)
     selected: int | None = None
     account: Account = field(default_factory=Account)
@@ -154,6 +156,15 @@ class Gathered:
         self.windowed += sign * stream.windowed
         self.bytes_read += sign * stream.bytes_read
         self.known_good_dropped += sign * stream.dropped
+
+    def begin_worker(self) -> None:
+        """A worker begins: what is told of files of traces until now may be told better by it."""
+        self.gaps_before |= {gap: None for gap in self.gaps if gap.kind is GapKind.ARTEFACT}
+        self.gaps = {gap: None for gap in self.gaps if gap.kind is not GapKind.ARTEFACT}
+
+    def end_survey(self, volume: str) -> None:
+        """A volume's survey has ended, so that its files of traces have been examined anew."""
+        self.gaps_before = {gap: None for gap in self.gaps_before if gap.where.volume != volume}
 
     def drop_gaps_of_readings(self, streams: Set[tuple[str, int, str]]) -> None:
         """Drop what earlier readings did not see of streams that were read whole since."""
@@ -202,11 +213,13 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                     gathered.volumes[volume.id] = volume
             case EnumerationRecord(reconciliation):
                 gathered.enumerations[reconciliation.volume] = record
+                gathered.end_survey(reconciliation.volume)
             case ExposureRecord(facts):
                 gathered.exposures[facts.volume, facts.windows] = facts
             case IsolationRecord(isolation):
                 gathered.isolation[isolation] = None
             case SetsRecord(sets):
+                gathered.begin_worker()
                 gathered.sets |= {one.name: one for one in sets}
             case SelectionRecord(files):
                 gathered.selected = files
@@ -216,6 +229,7 @@ def gather(journal: Path, *, until_bytes: int | None = None) -> Gathered:
                 gathered.journals[changes.volume] = changes
             case SessionRecord():
                 gathered.sessions.append(record)
+    gathered.gaps |= gathered.gaps_before
     if healed:
         gathered.drop_gaps_of_readings(healed - repeated)
     for one in gathered.deferred.values():
