@@ -26,7 +26,7 @@ from triage.model.told import Notes
 from triage.model.verdict import Stage
 from triage.pipeline import artefacts
 from triage.pipeline.discover import discover
-from triage.pipeline.job import HIVES, WHOLE_VOLUME, artefact_row
+from triage.pipeline.job import HIVES, TEXTS, WHOLE_VOLUME, artefact_row
 from triage.pipeline.survey import Surveyor
 from triage.walk.reader import StreamReader
 
@@ -128,7 +128,7 @@ def test_what_comes_behind_the_files_is_put_down_to_the_volume(tmp_path: Path) -
         assert found.ntfs is not None
         survey = surveyor.survey(0, found, found.ntfs, begin=begin)
         entry = entries_by_path(survey.ntfs)[f"{LOGS}/System.evtx"]
-    assert begun == [HIVES, artefact_row(entry), WHOLE_VOLUME]
+    assert begun == [HIVES, artefact_row(entry), TEXTS, WHOLE_VOLUME]
 
 
 @pytest.fixture(scope="module")

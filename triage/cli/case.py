@@ -19,10 +19,9 @@ from triage.demo import DEMO_INDICATORS, unpack_demo
 from triage.model.errors import ExitCode, TriageError, UsageError
 from triage.model.profile import Profile
 from triage.model.text import _
-from triage.pipeline.board import Board
 from triage.pipeline.case_folder import RESCUE_FOLDER
 from triage.pipeline.job import YARA_TIMEOUT_SECONDS, Job, Options
-from triage.pipeline.launch import WorkerProcess
+from triage.pipeline.launch import early_worker
 
 _MOST_THREADS = 8
 
@@ -133,7 +132,7 @@ def run(
             command=tuple(sys.argv),
             hash_evidence=hash_evidence,
         )
-    with WorkerProcess(Board.create()) as worker:
+    with early_worker() as worker:
         from triage.cli import session
 
         return session.examine(options(), worker, sign_key, quiet=quiet, as_json=as_json)
@@ -178,7 +177,7 @@ def demo(out: Path, quiet: bool) -> ExitCode:
         threads=_threads(),
     )
     options = Options(job=job, case_id="demo", examiner=_("demonstration"), command=tuple(sys.argv), hash_evidence=True)
-    with WorkerProcess(Board.create()) as worker:
+    with early_worker() as worker:
         from triage.cli import session
 
         return session.demonstrate(options, worker, quiet=quiet)

@@ -24,7 +24,9 @@ from triage.report.verify import VerifyResult, verify_case
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def examine(options: Options, worker: WorkerProcess, sign_key: Path | None, *, quiet: bool, as_json: bool) -> ExitCode:
+def examine(
+    options: Options, worker: WorkerProcess | None, sign_key: Path | None, *, quiet: bool, as_json: bool
+) -> ExitCode:
     """Do a run and show what it came to."""
     key = SigningKey.generate() if sign_key is None else SigningKey.load(sign_key, _ask_passphrase)
     result = _supervised(options, key, worker, quiet=quiet or as_json)
@@ -32,7 +34,7 @@ def examine(options: Options, worker: WorkerProcess, sign_key: Path | None, *, q
     return result.exit_code
 
 
-def demonstrate(options: Options, worker: WorkerProcess, *, quiet: bool) -> ExitCode:
+def demonstrate(options: Options, worker: WorkerProcess | None, *, quiet: bool) -> ExitCode:
     """Do a run on what is infected, and verify it; OK where both came to what they should."""
     result = _supervised(options, SigningKey.generate(), worker, quiet=quiet)
     _show(result, as_json=False)
@@ -48,7 +50,7 @@ def verify(case: Path, bag: Path | None, fingerprint: str | None) -> ExitCode:
     return ExitCode.OK if result.ok else ExitCode.FATAL
 
 
-def _supervised(options: Options, key: SigningKey, worker: WorkerProcess, *, quiet: bool) -> Result:
+def _supervised(options: Options, key: SigningKey, worker: WorkerProcess | None, *, quiet: bool) -> Result:
     """Run under supervision; Ctrl-C (or the terminal's end) asks to stop, and the case is sealed as it stands."""
     asked: list[int] = []
     before = {number: signal.signal(number, lambda got, _frame: asked.append(got)) for number in _SIGNALS}

@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +23,18 @@ _LAST_WORDS_BYTES = 4096
 # numpy's linear algebra starts threads as soon as it is loaded; we use none of it, and a thread that runs before the
 # worker is confined would stay free.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+@contextmanager
+def early_worker() -> Iterator[WorkerProcess | None]:
+    """Start a worker that waits for its job; None where it cannot be started now: whoever needs it is told then."""
+    try:
+        worker = WorkerProcess(Board.create())
+    except OSError:
+        yield None
+        return
+    with worker:
+        yield worker
 
 
 class WorkerProcess:
