@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -259,3 +260,12 @@ def test_every_file_of_a_case_and_every_exit_code_is_explained() -> None:
     assert {int(row[0]) for row in rows_of(text, "Code", "`run`, `hive`", "`demo`, `list`, `ls`, `cat`, `verify`")} == {
         int(code) for code in ExitCode
     }
+
+
+def test_the_live_system_has_every_library() -> None:
+    """Its list is one of exact versions, installed without what each of them needs."""
+    top = DOCS.parent
+    project = tomllib.loads(read(top / "pyproject.toml"))["project"]
+    needed = {re.split(r"[\[<>=]", line)[0] for line in project["dependencies"]}
+    lines = read(top / "live-usb" / "requirements.txt").splitlines()
+    assert needed - {line.split("==")[0] for line in lines if not line.startswith("#")} == set()

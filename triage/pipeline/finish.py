@@ -34,7 +34,18 @@ from triage.rescue.bag import copy_manifests, write_bag
 from triage.rescue.vault import Vault
 from triage.verdict.chronology import Chronology
 
-LIBRARIES = ("pytsk3", "libregf-python", "libfwnt-python", "pefile", "yara-python", "cryptography", "numpy")
+LIBRARIES = (
+    "pytsk3",
+    "libregf-python",
+    "libfwnt-python",
+    "libscca-python",
+    "libevt-python",
+    "evtx",
+    "pefile",
+    "yara-python",
+    "cryptography",
+    "numpy",
+)
 UNSAVED = (RescueOutcome.FAILED, RescueOutcome.INCOMPLETE, RescueOutcome.INTERRUPTED)
 
 
