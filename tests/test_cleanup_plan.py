@@ -62,10 +62,13 @@ def finding(kind: FindingKind, path: str, severity: Severity = Severity.HIGH, **
     return replace(plain, **other)
 
 
-def service(name: str = "mssecsvc2.0", image: str = "C:\\x.exe -m security", **facts: str) -> Finding:
+WORM_IMAGE = r"C:\Windows\mssecsvc.exe -m security"
+
+
+def service(name: str = "mssecsvc2.0", image: str = WORM_IMAGE, **facts: str) -> Finding:
     key = rf"ControlSet001\Services\{name}"
     told = {"service": name, "key": key, "image_path": image, **facts}
-    return finding(FindingKind.SERVICE, SYSTEM, facts=told)
+    return finding(FindingKind.SERVICE, SYSTEM, indicator="worm-service", facts=told)
 
 
 def setting(indicator: str, path: str = "Users/a/NTUSER.DAT", **facts: str) -> Finding:
@@ -73,9 +76,18 @@ def setting(indicator: str, path: str = "Users/a/NTUSER.DAT", **facts: str) -> F
     return finding(FindingKind.REGISTRY, path, indicator=indicator, facts=told)
 
 
-def steps_of(*findings: Finding, stage: Stage | None = Stage.INSTALLED, at: VolumeInfo = WINDOWS) -> list[CleanupStep]:
-    plan = plan_cleanup(findings, [at], stage)
+RAN = finding(FindingKind.EXECUTION, "Windows/Prefetch/MSSECSVC.EXE-1.pf", indicator="worm-in-windows-directory")
+"""Another kind of trace of that Windows; by itself it is no step."""
+
+
+def steps_of(*findings: Finding, at: VolumeInfo = WINDOWS) -> list[CleanupStep]:
+    plan = plan_cleanup(findings, [at])
     return [step for section in plan.sections for step in section.steps]
+
+
+def infected(*findings: Finding) -> list[CleanupStep]:
+    """Return the steps where another kind of trace agrees."""
+    return steps_of(*findings, RAN)
 
 
 def told(steps: Sequence[CleanupStep]) -> list[tuple[CleanupAction, str]]:
@@ -83,7 +95,7 @@ def told(steps: Sequence[CleanupStep]) -> list[tuple[CleanupAction, str]]:
 
 
 def test_nothing_found_is_a_plan_with_nothing_to_do() -> None:
-    plan = plan_cleanup([], [WINDOWS], Stage.NONE)
+    plan = plan_cleanup([], [WINDOWS])
     assert (plan, plan.removes) == (CleanupPlan(), False)
 
 
@@ -98,7 +110,7 @@ def test_the_order_is_that_of_the_actions_and_steps_are_counted_through_all_volu
         service(),
         finding(FindingKind.NAME, "mssecsvc.exe", where=Where(volume="v0", path="mssecsvc.exe")),
     ]
-    plan = plan_cleanup(findings, [volume("v0"), WINDOWS], Stage.FINISHED)
+    plan = plan_cleanup(findings, [volume("v0"), WINDOWS])
     assert [section.volume for section in plan.sections] == ["v1", "v0"]
     steps = [step for section in plan.sections for step in section.steps]
     assert [step.number for step in steps] == list(range(1, len(steps) + 1))
@@ -106,20 +118,19 @@ def test_the_order_is_that_of_the_actions_and_steps_are_counted_through_all_volu
 
 
 def test_a_service_is_removed_only_as_long_as_it_starts_the_same() -> None:
-    disable, remove, _close = steps_of(service())
+    disable, remove, _close = infected(service())
     assert (disable.action, remove.action) == (CleanupAction.DISABLE_SERVICE, CleanupAction.REMOVE_SERVICE)
     for step in (disable, remove):
-        assert (step.expected, step.key) == ("C:\\x.exe -m security", r"ControlSet001\Services\mssecsvc2.0")
+        assert (step.expected, step.key) == (WORM_IMAGE, r"ControlSet001\Services\mssecsvc2.0")
         assert (step.hive, step.why, step.by_hand) == (r"Windows\System32\config\SYSTEM", ("F1",), None)
 
 
 @pytest.mark.parametrize(
     ("found", "doubt"),
     [
-        (service(image=""), ByHand.UNCHECKED),
         (service("a\nb"), ByHand.NAME),
         (service("a\\b"), ByHand.NAME),
-        (service(image="x\ud800"), ByHand.NAME),
+        (service(image="C:\\\ud800\\mssecsvc.exe"), ByHand.NAME),
         (finding(FindingKind.NAME, "Windows/mssecsvc.exe", digests=Digests()), ByHand.UNCHECKED),
         (finding(FindingKind.NAME, "a\\b/mssecsvc.exe"), ByHand.NAME),
         (finding(FindingKind.NAME, "Windows /mssecsvc.exe"), ByHand.NAME),
@@ -131,12 +142,12 @@ def test_a_service_is_removed_only_as_long_as_it_starts_the_same() -> None:
     ],
 )
 def test_what_a_script_could_mistake_is_left_to_a_person(found: Finding, doubt: ByHand) -> None:
-    assert {step.by_hand for step in steps_of(found) if step.why} == {doubt}
+    assert {step.by_hand for step in infected(found) if step.why} == {doubt}
 
 
 @pytest.mark.parametrize("name", ["报告/mssecsvc.exe", "O\u2019Brien/mssecsvc.exe", "a'b $(c) `d/mssecsvc.exe"])
 def test_unusual_but_plain_names_are_named(name: str) -> None:
-    [move] = [step for step in steps_of(finding(FindingKind.NAME, name)) if step.action is CleanupAction.MOVE_FILE]
+    [move] = [step for step in infected(finding(FindingKind.NAME, name)) if step.action is CleanupAction.MOVE_FILE]
     assert (move.target, move.by_hand) == (name.replace("/", "\\"), None)
 
 
@@ -155,11 +166,63 @@ def test_unusual_but_plain_names_are_named(name: str) -> None:
         finding(FindingKind.DIGEST, "a/x.exe", facts={"known_good": "yes"}),
         finding(FindingKind.WORK_DIRECTORY, "ProgramData/xjzilhxs261"),
         finding(FindingKind.NAME, "a.txt", where=Where(volume="v1", path="a.txt", stream="mssecsvc.exe")),
+        service(image=""),
+        service("AntiyGuard", r'"C:\Program Files\Antiy\guard.exe" --block mssecsvc.exe'),
+        service("AntiyGuard", r"C:\Program Files\Antiy\guard.exe --block C:\Windows\mssecsvc.exe"),
     ],
 )
-def test_what_is_doubtful_is_only_looked_at(found: Finding) -> None:
-    [step] = steps_of(found)
+def test_what_is_doubtful_is_only_looked_at_even_where_other_traces_agree(found: Finding) -> None:
+    [step] = [one for one in infected(found) if one.action is not CleanupAction.CLOSE_HOLE]
     assert (step.action, step.why, step.by_hand) == (CleanupAction.LOOK_AT, ("F1",), ByHand.UNCERTAIN)
+
+
+A_SAMPLE = finding(FindingKind.DIGEST, "Samples/x.bin", facts={"description": "the worm"})
+STRINGS = finding(FindingKind.YARA, "Users/a/notes.txt", indicator="WannaCry_Worm_Strings")
+COPIED = finding(FindingKind.ENCRYPTED_FILE, "From Bob/b.doc.WNCRY")
+OWN_NOTE = finding(FindingKind.RANSOM_NOTE, "Users/a/Documents/@Please_Read_Me@.txt", indicator="ransom-note")
+
+
+@pytest.mark.parametrize(
+    ("found", "others"),
+    [
+        (finding(FindingKind.NAME, "Users/a/Documents/recipebook100/b.wnry"), [OWN_NOTE, A_SAMPLE, STRINGS, COPIED]),
+        (OWN_NOTE, [A_SAMPLE, STRINGS]),
+        (service(image=r"C:\Program Files\Scheduler\tasksche.exe"), [replace(A_SAMPLE, severity=Severity.LOW)]),
+        (setting("installer-image-run-value"), []),
+        (setting("ransom-wallpaper"), []),
+    ],
+)
+def test_a_name_alone_removes_nothing(found: Finding, others: list[Finding]) -> None:
+    named = replace(found, id="F2")
+    assert {step.action for step in steps_of(named, *others) if "F2" in step.why} == {CleanupAction.LOOK_AT}
+    elsewhere = replace(RAN, where=Where(volume="v9", path="x"))
+    assert {step.action for step in steps_of(named, elsewhere, *others) if "F2" in step.why} == {CleanupAction.LOOK_AT}
+    assert CleanupAction.LOOK_AT not in {step.action for step in infected(named, *others) if "F2" in step.why}
+
+
+def test_a_note_among_encrypted_files_goes() -> None:
+    assert (CleanupAction.MOVE_FILE, r"Users\a\Documents\@Please_Read_Me@.txt") in told(steps_of(OWN_NOTE, COPIED))
+
+
+@pytest.mark.parametrize(
+    ("image", "is_removed"),
+    [
+        (r"C:\Windows\mssecsvc.exe -m security", True),
+        (r'"C:\Program Files\a b\MSSECSVC.EXE" -m security', True),
+        (r'cmd.exe /c "C:\ProgramData\xjzilhxs261\tasksche.exe"', True),
+        (r'"C:\Windows\system32\cmd.exe" /c C:\a b\tasksche.exe', True),
+        (r"C:\Users\a\Sample.exe -m security", True),
+        (r"C:\Users\a\other.exe -m security", False),
+        (r"cmd.exe /c echo mssecsvc.exe", False),
+        (r"C:\Windows\notmssecsvc.exe", False),
+        (r"C:\mssecsvc.exe\guard.exe", False),
+        (r"C:\Windows\system32\svchost.exe -k mssecsvc.exe", False),
+    ],
+)
+def test_a_service_goes_where_its_program_is_the_malwares(image: str, is_removed: bool) -> None:
+    sample = finding(FindingKind.DIGEST, "Users/a/sample.exe", facts={"description": "the worm"})
+    actions = {step.action for step in steps_of(service(image=image), sample)}
+    assert (CleanupAction.REMOVE_SERVICE in actions) is is_removed
 
 
 @pytest.mark.parametrize(
@@ -176,7 +239,7 @@ def test_what_is_doubtful_is_only_looked_at(found: Finding) -> None:
     ],
 )
 def test_what_is_gone_or_needed_or_a_mere_trace_is_no_step(found: Finding) -> None:
-    assert steps_of(found) == []
+    assert infected(found) == []
 
 
 def test_two_signs_of_medium_weight_agree() -> None:
@@ -184,15 +247,29 @@ def test_two_signs_of_medium_weight_agree() -> None:
     assert told(steps_of(*weak)[:1]) == [(CleanupAction.MOVE_FILE, "a\\r.wnry")]
 
 
-def test_each_hard_link_goes() -> None:
-    place = Where(volume="v1", path="Windows/qeriuwjhrf", other_paths=("Windows/x",))
-    moved = told(steps_of(finding(FindingKind.DIGEST, "", where=place)))[:2]
-    assert moved == [(CleanupAction.MOVE_FILE, "Windows\\qeriuwjhrf"), (CleanupAction.MOVE_FILE, "Windows\\x")]
+def test_each_hard_link_goes_but_those_that_are_named_like_what_is_needed() -> None:
+    links = ("Windows/x", "Users/a/b.docx.WNCRY", "Users/a/00000000.pky")
+    digest = finding(
+        FindingKind.DIGEST, "", where=Where(volume="v1", path=links[1], other_paths=links[:1], mft_entry=7)
+    )
+    name = finding(FindingKind.NAME, "", where=Where(volume="v1", path="Windows/qeriuwjhrf", mft_entry=7))
+    key = finding(FindingKind.KEY_FILE, "", where=Where(volume="v1", path=links[2], mft_entry=7))
+    without_key = told(steps_of(digest, name))
+    assert without_key == [
+        (CleanupAction.MOVE_FILE, r"Windows\qeriuwjhrf"),
+        (CleanupAction.MOVE_FILE, r"Windows\x"),
+        (CleanupAction.CLOSE_HOLE, ""),
+        (CleanupAction.LOOK_AT, r"Users\a\b.docx.WNCRY"),
+    ]
+    assert told(steps_of(digest, name, key))[:2] == [
+        (CleanupAction.KEEP_FILE, r"Users\a\00000000.pky"),
+        (CleanupAction.KEEP_FILE, r"Users\a\b.docx.WNCRY"),
+    ]
 
 
 def test_a_program_is_ended_once_however_many_copies_lie_about() -> None:
     notes = [finding(FindingKind.RANSOM_NOTE, f"Users/{one}/@WanaDecryptor@.exe") for one in "abc"]
-    ended = [step for step in steps_of(*notes) if step.action is CleanupAction.STOP_PROGRAM]
+    ended = [step for step in infected(*notes) if step.action is CleanupAction.STOP_PROGRAM]
     assert [(step.target, step.expected) for step in ended] == [("@WanaDecryptor@.exe", SHA256)]
 
 
@@ -206,47 +283,100 @@ def test_only_users_files_are_taken_off_the_list_of_deletions() -> None:
     }
 
 
+@pytest.mark.parametrize("indicator", ["pending-program-deletions", "pending-user-file-deletions"])
+def test_originals_are_taken_off_any_list_of_a_computer_on_which_the_worm_was_at_work(indicator: str) -> None:
+    listed = setting(indicator, SYSTEM, **{USERS_DELETIONS: json.dumps(["C:\\Projects\\orders.csv"])})
+    listed = replace(listed, id="F2", severity=Severity.LOW)
+    for others, action in (
+        ([], CleanupAction.LOOK_AT),
+        ([RAN], CleanupAction.LOOK_AT),
+        ([service()], CleanupAction.REMOVE_PENDING_DELETION),
+        ([OWN_NOTE], CleanupAction.REMOVE_PENDING_DELETION),
+    ):
+        assert [step.action for step in steps_of(listed, *others) if "F2" in step.why] == [action]
+
+
+def pending_steps(folder: Path, *renames: str, severity: Severity | None = None) -> list[CleanupStep]:
+    """Return the steps for a list in a hive, on a computer where the worm's service is."""
+    system_hive(folder / "hive", computer_name="A", services=(), control_sets=1, pending_renames=renames)
+    hive = open_hive((folder / "hive").read_bytes(), where=Where(volume="v1", path=SYSTEM))
+    findings = examine_hive(hive, HiveKind.SYSTEM).findings
+    assert severity is None or {one.severity for one in findings} == {severity}
+    return [step for step in steps_of(service(), *findings) if step.action is CleanupAction.REMOVE_PENDING_DELETION]
+
+
 @needs_tool(HIVE_TOOL)
 def test_of_a_list_in_a_hive_installers_and_the_malware_keep_their_entries(tmp_path: Path) -> None:
     document, moved = r"C:\Users\a\Documents\report.docx", r"C:\Windows\Temp\3.WNCRYT"
     others = [r"\??\C:\new.dll", r"!\??\C:\old.dll", r"\??\C:\Windows\tasksche.exe", ""]
     others += [r"\??\C:\Users\a\Desktop\@WanaDecryptor@.exe", ""]
     renames = [rf"\??\{document}", "", *others, rf"\??\{moved}", ""]
-    system_hive(tmp_path / "hive", computer_name="A", services=(), control_sets=1, pending_renames=renames)
-    hive = open_hive((tmp_path / "hive").read_bytes(), where=Where(volume="v1", path=SYSTEM))
-    steps = steps_of(*examine_hive(hive, HiveKind.SYSTEM).findings)
-    taken_off = [step for step in steps if step.action is CleanupAction.REMOVE_PENDING_DELETION]
+    taken_off = pending_steps(tmp_path, *renames)
     assert {step.expected for step in taken_off} == {document, moved}
     assert {step.key for step in taken_off} == {r"ControlSet001\Control\Session Manager"}
 
 
+@needs_tool(HIVE_TOOL)
+def test_plain_originals_are_taken_off_a_list_without_any_container(tmp_path: Path) -> None:
+    users = [
+        r"C:\Users\a\Documents\contract.pdf", r"C:\Projects\orders.csv", r"D:\photo.jpg", r"UNC\server\share\a.xls",
+        r"C:\Users\a\AppData\Local\Microsoft\Outlook\a.pst",
+    ]  # fmt: skip
+    others = [
+        r"C:\Windows\Temp\a.doc", r"C:\Config.Msi\1.rbf", r"C:\Program Files\A\readme.txt", r"E:\setup\a.tmp",
+        r"C:\$Recycle.Bin\x.txt", r"C:\ProgramData\a\b.xml", r"C:\9f2e1c", r"C:\Users\a\AppData\Local\Temp\a.txt",
+    ]  # fmt: skip
+    for antivirus in ([], [r"C:\Windows\tasksche.exe"]):
+        renames = [part for path in (*others, *antivirus, *users) for part in (rf"\??\{path}", "")]
+        taken_off = pending_steps(tmp_path, *renames, severity=Severity.MEDIUM if antivirus else Severity.LOW)
+        assert {step.expected for step in taken_off} == set(users)
+
+
 def test_what_the_encryptor_switched_off_is_switched_on_only_where_it_had_finished() -> None:
-    by_stage = {stage: [step.action for step in steps_of(service(), stage=stage)] for stage in (None, *Stage)}
-    assert [stage for stage, actions in by_stage.items() if CleanupAction.RESTORE_RECOVERY in actions] == [
-        Stage.FINISHED
-    ]
-    assert all(CleanupAction.CLOSE_HOLE in actions for actions in by_stage.values())
+    for wallpaper in ([], [setting("ransom-wallpaper")]):
+        actions = [step.action for step in infected(service(), *wallpaper)]
+        assert (CleanupAction.RESTORE_RECOVERY in actions) is (len(wallpaper) > 0)
+        assert CleanupAction.CLOSE_HOLE in actions
 
 
 def test_letters_are_those_that_the_windows_gave_to_the_partition() -> None:
     letters = {"C:": "mbr:12345678:512", "D:": PARTITION.unique_id}
     windows = volume(windows=WindowsInfo(computer_name="A", folder="Windows", drive_letters=letters))
     found = [finding(FindingKind.NAME, "Windows/mssecsvc.exe"), service()]
-    [section] = plan_cleanup(found, [windows], None).sections
+    [section] = plan_cleanup(found, [windows]).sections
     assert (section.letter, section.serial, section.computer_name) == ("D:", "89AB-CDEF", "A")
-    [section] = plan_cleanup(found, [WINDOWS], None).sections
+    [section] = plan_cleanup(found, [WINDOWS]).sections
     assert section.letter == ""
 
 
-def test_each_windows_has_a_section_of_its_own() -> None:
-    second = volume("v2", WindowsInfo(computer_name="SECOND", folder="WINNT"), serial="00000000FEEDF00D")
-    place = Where(volume="v2", path="WINNT/System32/config/SYSTEM")
-    plan = plan_cleanup(
-        [service(), replace(service(), where=place)], [volume("v0"), WINDOWS, second], Stage.PROPAGATING
+def test_each_windows_has_a_section_of_its_own_and_steps_by_its_own_traces() -> None:
+    second = replace(
+        volume("v2", WindowsInfo(computer_name="SECOND", folder="WINNT"), serial="00000000FEEDF00D"), evidence=1
     )
+    place = Where(volume="v2", path="WINNT/System32/config/SYSTEM")
+    ran = replace(RAN, where=Where(volume="v2", path="WINNT/Prefetch/a.pf"))
+    findings = [service(), RAN, setting("ransom-wallpaper"), replace(service(), where=place)]
+    plan = plan_cleanup([*findings, ran], [volume("v0"), WINDOWS, second])
     told = [(one.volume, one.computer_name, one.windows_folder, one.serial) for one in plan.sections]
     assert told == [("v1", "WIN7-PC", "Windows", "89AB-CDEF"), ("v2", "SECOND", "WINNT", "FEED-F00D")]
     assert {step.by_hand for section in plan.sections for step in section.steps} == {None}
+    restored = [len(section.of(CleanupAction.RESTORE_RECOVERY)) for section in plan.sections]
+    assert restored == [1, 0]
+    [_first, alone] = plan_cleanup(findings, [volume("v0"), WINDOWS, second]).sections
+    assert {step.action for step in alone.steps} == {CleanupAction.LOOK_AT}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "letters", "is_moved"), [(0, {}, True), (1, {}, False), (1, {"D:": PARTITION.unique_id}, True)]
+)
+def test_a_data_drive_belongs_to_the_windows_of_its_disk_or_its_letter(
+    evidence: int, letters: dict[str, str], is_moved: bool
+) -> None:
+    data = replace(volume("v2"), evidence=evidence)
+    windows = volume(windows=WindowsInfo(computer_name="A", folder="Windows", drive_letters=letters))
+    helper = finding(FindingKind.NAME, "", where=Where(volume="v2", path="taskdl.exe"))
+    [section] = plan_cleanup([RAN, helper], [windows, data]).sections
+    assert (len(section.of(CleanupAction.MOVE_FILE)) == 1) is is_moved
 
 
 NAMES = st.sampled_from(
@@ -267,7 +397,7 @@ FINDINGS = st.builds(
 @given(st.lists(FINDINGS, max_size=12))
 def test_nothing_that_is_needed_is_ever_removed(findings: list[Finding]) -> None:
     needed = ("wncry", "wncryt", "wncyr", "wcry", "pky", "eky", "dky", "res", "sys")
-    for step in steps_of(*findings):
+    for step in infected(*findings):
         if step.action in REMOVING:
             name = step.target.rpartition("\\")[2].lower()
             assert name.rpartition(".")[2] not in needed
@@ -278,7 +408,7 @@ def test_nothing_that_is_needed_is_ever_removed(findings: list[Finding]) -> None
 def test_no_document_is_removed_for_what_it_contains(findings: list[Finding]) -> None:
     """A rule on content never removes a document; what else could is its digest, or a name that is the malware's."""
     named = {one.where.path for one in findings if one.kind in (FindingKind.NAME, FindingKind.RANSOM_NOTE)}
-    for step in steps_of(*findings):
+    for step in infected(*findings):
         if step.action is CleanupAction.MOVE_FILE:
             assert step.target.replace("\\", "/") in named
 

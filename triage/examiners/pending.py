@@ -25,8 +25,20 @@ _CONTAINER = re.compile(r"\.(?:wncryt?|wncyr)$", re.IGNORECASE)
 _PROGRAM = re.compile(
     r"(?:^|\\)(?:tasksche\.exe|mssecsvc\.exe|qeriuwjhrf|taskdl\.exe|taskse\.exe|@wanadecryptor@\.exe)$", re.IGNORECASE
 )
-_HOME = re.compile(r"[a-z]:\\(?:users|documents and settings)\\", re.IGNORECASE)
-_TRANSIENT = re.compile(r"\\(?:appdata|application data|local settings)\\", re.IGNORECASE)
+_ROOT = r"(?:[a-z]:|.*volume[^\\]*|unc\\[^\\]+\\[^\\]+)\\"
+_HOME = re.compile(_ROOT + r"(?:users|documents and settings)\\", re.IGNORECASE)
+_OF_SETTINGS = re.compile(r"\\(?:appdata|application data|local settings)\\", re.IGNORECASE)
+_MAIL_OR_NOTES = re.compile(r"\.(?:pst|ost|msg|eml|edb|onetoc2|snt)$", re.IGNORECASE)
+_OF_WINDOWS = re.compile(
+    _ROOT + r"(?:windows(?:\.old)?|winnt|program files(?: \(x86\))?|programdata|intel|perflogs|recovery|boot"
+    r"|config\.msi|msocache|system volume information|\$[^\\]*|te?mp)\\",
+    re.IGNORECASE,
+)
+"""Where installers and updates of Windows have files deleted at the next start, and WannaCry encrypts next to none."""
+_HAS_EXTENSION = re.compile(r"\.[^\\.]+$")
+_OF_PROGRAMS = re.compile(
+    r"\.(?:exe|dll|sys|drv|ocx|cpl|scr|msi|msp|cab|tmp|rbf|rbs|inf|cat|mui|pnf|ini|manifest)$", re.IGNORECASE
+)
 _NAMED = 20
 _LISTED = 5000
 
@@ -35,7 +47,7 @@ def examine_pending(system: SystemHive) -> tuple[Finding, ...]:
     """Return at most one finding for each list. Most lists are what installers leave, and none.
 
     What names only the programs may be the work of an antivirus, so it tells no stage; the deletion of a user's files
-    may have other reasons.
+    may have other reasons. Whichever it is, all users' files of the list are named: what they mean, other traces tell.
     """
     met = ((pending, _rule(pending.operations)) for pending in system.pending_renames)
     return tuple(_finding(system, pending, *rule) for pending, rule in met if rule is not None)
@@ -57,10 +69,17 @@ def _rule(operations: Sequence[PendingRename]) -> tuple[str, Severity, str] | No
 
 
 def _is_users(path: str) -> bool:
-    """Say whether a path is that of a user's file, encrypted or moved away: what nobody wants to be deleted."""
+    """Say whether a path is that of a user's file, encrypted or moved away: what nobody wants to be deleted.
+
+    In a home folder that is any file but those of settings; outside of it one that neither Windows nor a program has.
+    """
+    if _CONTAINER.search(path):
+        return True
     if _PROGRAM.search(path):
         return False
-    return _CONTAINER.search(path) is not None or (_HOME.match(path) is not None and not _TRANSIENT.search(path))
+    if _HOME.match(path):
+        return _OF_SETTINGS.search(path) is None or _MAIL_OR_NOTES.search(path) is not None
+    return not (_OF_WINDOWS.match(path) or _OF_PROGRAMS.search(path)) and _HAS_EXTENSION.search(path) is not None
 
 
 def _finding(system: SystemHive, pending: PendingRenames, indicator: str, severity: Severity, path: str) -> Finding:

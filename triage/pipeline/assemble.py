@@ -321,7 +321,7 @@ def build_report(
         deleted=tuple(gathered.deleted.values()) if deleted else None,
         journals=journals,
         timeline=build_timeline(chronology, volumes=volumes, journals=journals, examined_utc=case.started_utc),
-        cleanup=plan_cleanup(findings, volumes, verdict.stage),
+        cleanup=plan_cleanup(findings, volumes, events),
         exposure=tuple(judge_exposure(facts, load_fixes()) for facts in gathered.exposures.values()),
     )
     return report, chronology

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from triage.model.cleanup import ByHand, CleanupAction, CleanupSection, CleanupStep
 from triage.model.text import N_, _
+from triage.model.volume import WindowsInfo
 from triage.report.html import CLEANUP_TEMPLATE, page
 from triage.report.interface import CaseContents, Renderer
 from triage.report.view import ROWS_SHOWN
@@ -61,7 +62,8 @@ REASONS: Mapping[CleanupAction, str] = {
     ),
     CleanupAction.CLOSE_HOLE: N_(
         "Install the update MS17-010 for this Windows, from a medium. Until then: SMBv1 server off, port 445 blocked. "
-        "cleanup.ps1 -Harden does the last two. Windows XP: netsh firewall set opmode enable."
+        "Windows XP and 2003 have no switch for SMBv1: there SMBDeviceEnabled closes port 445, from the next start on. "
+        "cleanup.ps1 -Harden does the last two."
     ),
     CleanupAction.LOOK_AT: N_("Nothing here is removed by the script. Remove it only when you know what it is."),
 }
@@ -71,10 +73,19 @@ BY_HAND: Mapping[ByHand, str] = {
     ByHand.UNCHECKED: N_("by hand: check it first"),
     ByHand.OTHER_WINDOWS: N_("by hand: of another Windows"),
 }
+_MAJOR = re.compile(r"[0-9]{1,4}(?=\.)", re.ASCII)
 _HIVE = r"HKLM\triage-offline"
 _RECOVERY = (
     "bcdedit /set {default} recoveryenabled yes",
     "bcdedit /set {default} bootstatuspolicy displayallfailures",
+)
+_FIRST_WITH_SMB1 = 6
+"""Windows Vista: the value SMB1 and `netsh advfirewall` begin with it ("How to detect, enable and disable SMBv1",
+KB2696547, Microsoft)."""
+_HOLE_OF_XP = (
+    r'reg add "HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters" /v SMBDeviceEnabled /t REG_DWORD /d 0 /f',
+    "netsh firewall set opmode mode=enable",
+    "netsh firewall set portopening protocol=TCP port=445 mode=disable name=deny445",
 )
 _HOLE = (
     r'reg add "HKLM\SYSTEM\CurrentControlSet\Services\LanmanServer\Parameters" /v SMB1 /t REG_DWORD /d 0 /f',
@@ -99,7 +110,10 @@ def write_page(case: CaseContents, out: TextIO) -> None:
     windows = {volume.id: volume.windows for volume in report.volumes}
     pieces = page(CLEANUP_TEMPLATE).generate(
         case=report.case,
-        sections=[(section, windows.get(section.volume), groups(section)) for section in report.cleanup.sections],
+        sections=[
+            (section, found := windows.get(section.volume), groups(section, found))
+            for section in report.cleanup.sections
+        ],
         removes=report.cleanup.removes,
         material_gaps=sum(gap.material for gap in report.gaps),
         by_hand=BY_HAND,
@@ -107,12 +121,18 @@ def write_page(case: CaseContents, out: TextIO) -> None:
     out.writelines(pieces)
 
 
-def groups(section: CleanupSection) -> tuple[StepGroup, ...]:
+def groups(section: CleanupSection, windows: WindowsInfo | None = None) -> tuple[StepGroup, ...]:
     """Return a section's steps by action, in order."""
-    return tuple(_groups(section))
+    return tuple(_groups(section, _HOLE_OF_XP if _is_before_smb1(windows) else _HOLE))
 
 
-def _groups(section: CleanupSection) -> Iterator[StepGroup]:
+def _is_before_smb1(windows: WindowsInfo | None) -> bool:
+    """Say whether a Windows is known to be older than the switch for SMBv1."""
+    major = _MAJOR.match("" if windows is None else windows.version or "")
+    return major is not None and int(major[0]) < _FIRST_WITH_SMB1
+
+
+def _groups(section: CleanupSection, hole: tuple[str, ...]) -> Iterator[StepGroup]:
     for action in CleanupAction:
         steps = section.of(action)
         if steps:
@@ -122,7 +142,7 @@ def _groups(section: CleanupSection) -> Iterator[StepGroup]:
                 reason=_(REASONS[action]),
                 shown=steps[:ROWS_SHOWN],
                 more=max(len(steps) - ROWS_SHOWN, 0),
-                commands=tuple(_commands(section, action, steps)),
+                commands=hole if action is CleanupAction.CLOSE_HOLE else tuple(_commands(section, action, steps)),
             )
 
 
@@ -130,8 +150,6 @@ def _commands(section: CleanupSection, action: CleanupAction, steps: tuple[Clean
     """Yield what does the steps by hand; keys that a command line would not take as they stand are left out."""
     if action is CleanupAction.RESTORE_RECOVERY:
         yield from _RECOVERY
-    elif action is CleanupAction.CLOSE_HOLE:
-        yield from _HOLE
     elif action is CleanupAction.DISABLE_SERVICE:
         plain = [step for step in steps if _PLAIN_KEY.fullmatch(step.key)]
         hives = dict.fromkeys(step.hive for step in plain if _PLAIN_KEY.fullmatch(step.hive))

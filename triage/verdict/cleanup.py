@@ -1,23 +1,25 @@
 """Findings → what would have to go from that Windows, item by item: a pure function, like the verdict.
 
 Caution decides: a step that removes names one thing that was found and what has to be there still. What decryption or
-recovery may need is never removed. One doubtful sign, or a low one, only asks a person to look.
+recovery may need is never removed. A name alone, a doubtful sign or a low one only asks a person to look
+(`cleanup_proof.py`). Each computer's steps rest on what was found on that computer.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from triage.model.cleanup import ByHand, CleanupAction, CleanupPlan, CleanupSection, CleanupStep
 from triage.model.escape import safe_name
-from triage.model.finding import USERS_DELETIONS, Finding, FindingKind, Severity
+from triage.model.event import Event
+from triage.model.finding import USERS_DELETIONS, Finding, FindingKind
 from triage.model.verdict import Stage
 from triage.model.volume import VolumeInfo, WindowsInfo
-from triage.verdict.signs import FAMILY
+from triage.verdict.cleanup_proof import Computer, computer_of, is_certain, is_corroborated, starts_malware, weighs
 
 _NEEDED = re.compile(r"(?:.*/)?(?:0{8}\.(?:pky|eky|dky|res)|[cf]\.wnry|hiberfil\.sys|.*\.(?:wncryt?|wncyr|wcry))", re.I)
 """What keys, recovery or a later proof hang on: key files, the list and the configuration of this infection,
@@ -31,7 +33,6 @@ _OF_FILES = (
     FindingKind.KEY_FILE,
     FindingKind.WORK_DIRECTORY,
 )
-_OF_NAMES_OR_DIGESTS = (FindingKind.DIGEST, FindingKind.NAME, FindingKind.RANSOM_NOTE)
 _OLDER_COPY = "older-copy"
 _VALUE_STEPS: Mapping[str, CleanupAction] = {
     "work-directory-value": CleanupAction.REMOVE_VALUE,
@@ -40,12 +41,14 @@ _VALUE_STEPS: Mapping[str, CleanupAction] = {
     "installer-image-run-value": CleanupAction.REMOVE_VALUE,
     "ransom-wallpaper": CleanupAction.CLEAR_WALLPAPER,
 }
-_PENDING = "pending-deletions"
+_PENDING = ("pending-deletions", "pending-program-deletions", "pending-user-file-deletions")
 _CONFIG = re.compile(r"(.*)\\System32\\config\\", re.I)
 _ORDER = tuple(CleanupAction)
 
 
-def plan_cleanup(findings: Iterable[Finding], volumes: Iterable[VolumeInfo], stage: Stage | None) -> CleanupPlan:
+def plan_cleanup(
+    findings: Sequence[Finding], volumes: Sequence[VolumeInfo], events: Sequence[Event] = ()
+) -> CleanupPlan:
     """Return the plan: the steps of each volume in the order of `CleanupAction`, numbered through all volumes."""
     by_volume: dict[str, list[Finding]] = {}
     for finding in findings:
@@ -55,7 +58,10 @@ def plan_cleanup(findings: Iterable[Finding], volumes: Iterable[VolumeInfo], sta
     sections: list[CleanupSection] = []
     in_order = sorted(volumes, key=lambda one: one.windows is None)
     for volume in in_order:
-        steps = _steps(by_volume.get(volume.id, ()), volume.windows, stage)
+        if volume.id not in by_volume:
+            continue
+        computer = computer_of(volume, volumes, findings, events)
+        steps = _steps(by_volume[volume.id], volume.windows, computer)
         if steps:
             numbered = tuple(replace(step, number=at) for at, step in enumerate(steps, start=number + 1))
             number += len(numbered)
@@ -78,13 +84,15 @@ def _section(volume: VolumeInfo, volumes: Iterable[VolumeInfo], steps: tuple[Cle
     )
 
 
-def _steps(findings: Sequence[Finding], windows: WindowsInfo | None, stage: Stage | None) -> list[CleanupStep]:
+def _steps(findings: Sequence[Finding], windows: WindowsInfo | None, computer: Computer) -> list[CleanupStep]:
     """Return a volume's steps in order."""
     folder = "" if windows is None else windows.folder or ""
-    steps = [*(_of_this_windows(step, folder) for step in _registry_steps(findings)), *_file_steps(findings)]
+    steps = [*_file_steps(findings, computer)]
     steps += _programs(steps)
+    gone = {step.target.lower() for step in steps if step.action is CleanupAction.MOVE_FILE}
+    steps += (_of_this_windows(step, folder) for step in _registry_steps(findings, computer, gone))
     if windows is not None and any(step.action is not CleanupAction.LOOK_AT for step in steps):
-        steps += [_step(CleanupAction.RESTORE_RECOVERY)] if stage is Stage.FINISHED else []
+        steps += [_step(CleanupAction.RESTORE_RECOVERY)] if computer.stage is Stage.FINISHED else []
         steps.append(_step(CleanupAction.CLOSE_HOLE))
     return sorted(steps, key=lambda step: (_ORDER.index(step.action), step.hive, step.key, step.target))
 
@@ -97,16 +105,17 @@ def _of_this_windows(step: CleanupStep, folder: str) -> CleanupStep:
     return replace(step, by_hand=ByHand.OTHER_WINDOWS)
 
 
-def _registry_steps(findings: Iterable[Finding]) -> Iterator[CleanupStep]:
+def _registry_steps(findings: Iterable[Finding], computer: Computer, gone: Collection[str]) -> Iterator[CleanupStep]:
+    """Yield what becomes of each service and value; `gone` are the files that the plan moves away."""
     for finding in findings:
         if finding.facts.get("view") == _OLDER_COPY or finding.kind not in (FindingKind.SERVICE, FindingKind.REGISTRY):
             continue
-        if finding.severity is Severity.LOW or finding.family != FAMILY:
+        if finding.indicator in _PENDING:
+            yield from _pending(finding, computer)
+        elif not weighs(finding) or not is_corroborated(finding, computer):
             yield _look_at(finding)
-        elif finding.kind is FindingKind.SERVICE:
+        elif finding.kind is FindingKind.SERVICE and starts_malware(finding.facts.get("image_path", ""), gone):
             yield from _service(finding)
-        elif finding.indicator == _PENDING:
-            yield from _pending(finding)
         elif finding.indicator in _VALUE_STEPS:
             yield _value(finding)
         else:
@@ -115,7 +124,7 @@ def _registry_steps(findings: Iterable[Finding]) -> Iterator[CleanupStep]:
 
 def _service(finding: Finding) -> Iterator[CleanupStep]:
     name, image = finding.facts.get("service", ""), finding.facts.get("image_path", "")
-    doubt = ByHand.NAME if "\\" in name else _doubt(name, image) or (ByHand.UNCHECKED if image == "" else None)
+    doubt = ByHand.NAME if "\\" in name else _doubt(name, image)
     for action in (CleanupAction.DISABLE_SERVICE, CleanupAction.REMOVE_SERVICE):
         yield _of_registry(action, finding, target=name, expected=image, by_hand=doubt)
 
@@ -126,12 +135,20 @@ def _value(finding: Finding) -> CleanupStep:
     return _of_registry(action, finding, target=name, expected=data, by_hand=_doubt(name, data))
 
 
-def _pending(finding: Finding) -> Iterator[CleanupStep]:
-    """Yield a step for each user's file that the next start would delete; the list's other entries stay."""
-    for path in json.loads(finding.facts.get(USERS_DELETIONS, "[]")):
+def _pending(finding: Finding, computer: Computer) -> Iterator[CleanupStep]:
+    """Yield a step for each user's file that the next start would delete; the list's other entries stay.
+
+    On an infected computer any of them may be an original that WannaCry could not delete at once, whatever else
+    stands on the list; on another one only a list with WannaCry's own names is more than somebody's to look at.
+    """
+    is_infected = computer.stage is not None and computer.stage >= Stage.PROPAGATING
+    users = json.loads(finding.facts.get(USERS_DELETIONS, "[]")) if is_infected or weighs(finding) else []
+    for path in users:
         value = finding.facts.get("value", "")
         action = CleanupAction.REMOVE_PENDING_DELETION
         yield _of_registry(action, finding, target=value, expected=path, by_hand=_doubt(path))
+    if not users:
+        yield _look_at(finding)
 
 
 def _of_registry(
@@ -147,49 +164,44 @@ def _of_registry(
     )
 
 
-def _file_steps(findings: Iterable[Finding]) -> Iterator[CleanupStep]:
-    """Yield what becomes of each file with a finding; a stream beside a file's content is for a person."""
-    by_file: dict[tuple[str, str], list[Finding]] = {}
+def _file_steps(findings: Iterable[Finding], computer: Computer) -> Iterator[CleanupStep]:
+    """Yield what becomes of each file with a finding, by all its names; a stream beside its content is for a person."""
+    by_file: dict[tuple[int | str, str], list[Finding]] = {}
     for finding in findings:
         if finding.kind in _OF_FILES and finding.where.path is not None and "weakened" not in finding.facts:
-            by_file.setdefault((finding.where.path, finding.where.stream or ""), []).append(finding)
-    for (path, stream), met in by_file.items():
+            entry = finding.where.mft_entry
+            file = finding.where.path if entry is None else entry
+            by_file.setdefault((file, finding.where.stream or ""), []).append(finding)
+    for (_file, stream), met in by_file.items():
         if stream == "":
-            yield from _file(path, met)
-        elif any(_weighs(finding) for finding in met):
-            yield replace(_look_at(met[0]), target=f"{_windows_path(path)}:{stream}")
+            yield from _of_content(met, computer)
+        elif any(weighs(finding) for finding in met):
+            yield replace(_look_at(met[0]), target=f"{_windows_path(met[0].where.path or '')}:{stream}")
 
 
-def _file(path: str, met: Sequence[Finding]) -> Iterator[CleanupStep]:
+def _of_content(met: Sequence[Finding], computer: Computer) -> Iterator[CleanupStep]:
+    """Yield the steps of one file. Of hard links each name is judged: one that is needed stays where it is."""
     sha256 = next((finding.digests.sha256 for finding in met if finding.digests.sha256 is not None), "")
-    if _NEEDED.fullmatch(path) is not None:
-        if any(finding.kind is FindingKind.KEY_FILE for finding in met):
-            yield _of_file(CleanupAction.KEEP_FILE, path, sha256, met)
-    elif _is_certain(met):
-        for name in dict.fromkeys((path, *(other for finding in met for other in finding.where.other_paths))):
+    needed = [name for name in _names(met) if _NEEDED.fullmatch(name) is not None]
+    others = [name for name in _names(met) if name not in needed]
+    is_key = any(finding.kind is FindingKind.KEY_FILE for finding in met)
+    is_malware = len(others) > 0 and is_certain(met, computer)
+    for name in needed:
+        if is_key:
+            yield _of_file(CleanupAction.KEEP_FILE, name, sha256, met)
+        elif is_malware:
+            yield replace(_of_file(CleanupAction.LOOK_AT, name, sha256, met), by_hand=ByHand.UNCERTAIN)
+    if is_malware:
+        for name in others:
             yield _of_file(CleanupAction.MOVE_FILE, name, sha256, met)
-    else:
+    elif others:
         yield replace(_look_at(met[0]), why=tuple(finding.id for finding in met))
 
 
-def _is_certain(met: Sequence[Finding]) -> bool:
-    """Say whether a file is the malware's beyond doubt.
-
-    Its digest or its name and place say so, or two different signs of medium weight agree. A YARA rule alone never
-    does: an analyst's note, a removal tool or an antivirus may hold the same strings.
-    """
-    telling = [finding for finding in met if _weighs(finding)]
-    if any(finding.facts.keys() & {"known_good", "disagrees"} for finding in met):
-        return False
-    if any(finding.kind is FindingKind.WORK_DIRECTORY for finding in met):
-        return False
-    strong = [one for one in telling if one.severity is Severity.HIGH and one.kind in _OF_NAMES_OR_DIGESTS]
-    agreeing = {one.kind for one in telling}
-    return bool(strong) or (len(agreeing) > 1 and not agreeing.isdisjoint(_OF_NAMES_OR_DIGESTS))
-
-
-def _weighs(finding: Finding) -> bool:
-    return finding.family == FAMILY and finding.severity is not Severity.LOW
+def _names(met: Iterable[Finding]) -> Iterable[str]:
+    """Return each path of a file once, in the order in which they were found."""
+    paths = (path for finding in met for path in (finding.where.path, *finding.where.other_paths))
+    return dict.fromkeys(path for path in paths if path is not None)
 
 
 def _of_file(action: CleanupAction, path: str, sha256: str, met: Sequence[Finding]) -> CleanupStep:

@@ -9,7 +9,7 @@ found, and cleanup.html says the same with reasons. Without -Apply nothing is ch
   powershell -ExecutionPolicy Bypass -File cleanup.ps1 -Offline E: -Apply    before that Windows starts again, from
                                                                              another Windows in which its disk is E:
   -KeepTo F:\keys   copy the key files there
-  -Harden           switch the SMBv1 server off and block port 445
+  -Harden           switch the SMBv1 server off (on Windows XP: SMBDeviceEnabled) and block port 445
 
 Needs PowerShell 2.0 (part of Windows 7) and an administrator. It checks that this is the same computer, that each file
 has the digest and each service and value the content that was found, and stops at the first that differs. Programs are
@@ -300,16 +300,31 @@ function Restore-Recovery([int]$Number) {
     }
 }
 
+# The value SMB1 and netsh advfirewall begin with Windows Vista.
 function Close-Hole([int]$Number) {
     if ($Offline) { return }
     Start-Step $Number 'SMBv1 server off, port 445 blocked (only with -Harden)'
     if (-not $Harden -or -not $Apply) { return }
-    $key = $Machine.OpenSubKey('SYSTEM\CurrentControlSet\Services\LanmanServer\Parameters', $true)
-    $key.SetValue('SMB1', 0, [Microsoft.Win32.RegistryValueKind]::DWord)
-    $key.Close()
+    if ([Environment]::OSVersion.Version.Major -lt 6) { Set-Switch 'NetBT' 'SMBDeviceEnabled'; Close-PortOfXP; return }
+    Set-Switch 'LanmanServer' 'SMB1'
     & netsh.exe advfirewall firewall delete rule name=triage-445 | Out-Null
     & netsh.exe advfirewall firewall add rule name=triage-445 dir=in protocol=tcp localport=445 action=block | Out-Null
     if ($LASTEXITCODE -ne 0) { throw 'netsh refused the rule' }
+}
+
+function Close-PortOfXP {
+    & netsh.exe firewall set opmode mode=enable | Out-Null
+    if ($LASTEXITCODE -ne 0) { throw 'netsh refused to switch the firewall on' }
+    & netsh.exe firewall set portopening protocol=TCP port=445 mode=disable name=deny445 | Out-Null
+    if ($LASTEXITCODE -ne 0) { throw 'netsh refused the rule' }
+}
+
+# Windows reads it at its next start.
+function Set-Switch([string]$Service, [string]$Value) {
+    if (-not $Apply) { return }
+    $key = $Machine.OpenSubKey('SYSTEM\CurrentControlSet\Services\' + $Service + '\Parameters', $true)
+    $key.SetValue($Value, 0, [Microsoft.Win32.RegistryValueKind]::DWord)
+    $key.Close()
 }
 
 function Test-Surroundings {

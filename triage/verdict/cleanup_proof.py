@@ -1,0 +1,112 @@
+r"""What speaks for a removal, beside one name: no clean-up step that removes anything rests on a name alone.
+
+Programs of other makers have names that look generated, people keep notes of their own under any name, and a service
+may name WannaCry's program because it guards against it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from triage.model.event import Event
+from triage.model.finding import Finding, FindingKind, Severity
+from triage.model.verdict import Stage
+from triage.model.volume import VolumeInfo
+from triage.verdict.signs import FAMILY, stage_of
+from triage.verdict.stage import judge_stage
+
+_NAMES = frozenset({FindingKind.NAME, FindingKind.RANSOM_NOTE})
+_CONTENTS = frozenset({FindingKind.DIGEST, FindingKind.YARA})
+_OF_THAT_WINDOWS = frozenset(
+    {
+        FindingKind.SERVICE,
+        FindingKind.REGISTRY,
+        FindingKind.WORK_DIRECTORY,
+        FindingKind.JOURNAL,
+        FindingKind.EXECUTION,
+        FindingKind.EVENT_LOG,
+    }
+)
+"""What only an infection of that Windows leaves. A sample or strings in another file, an encrypted file that somebody
+copied, and a name that was looked up do not tell that a file of this name is the malware's."""
+
+_BY_CMD = re.compile(r'\s*"?(?:[^"\s]*\\)?cmd(?:\.exe)?"?\s+/c\s+', re.IGNORECASE)
+_IMAGE = re.compile(r'\s*(?:"(?P<quoted>[^"]+)"|(?P<plain>.*?\.exe)(?=\s|$))', re.IGNORECASE)
+_PROGRAMS = ("mssecsvc.exe", "tasksche.exe")
+
+
+class Computer(NamedTuple):
+    """What a removal on one volume may rest on: the stage of its own computer, and the kinds of traces there."""
+
+    stage: Stage | None
+    kinds: frozenset[FindingKind]
+
+
+def computer_of(
+    volume: VolumeInfo, volumes: Sequence[VolumeInfo], findings: Sequence[Finding], events: Sequence[Event]
+) -> Computer:
+    """Return what the traces of a volume and of those of the same computer tell, whatever else the case holds."""
+    own = [one for one in volumes if _same_computer(one, volume)]
+    ids = {one.id for one in own}
+    met = [one for one in findings if one.where.volume in ids]
+    happened = [one for one in events if one.where.volume in ids]
+    return Computer(
+        stage=judge_stage(met, events=happened, volumes=own).stage,
+        kinds=frozenset(one.kind for one in met if stage_of(one) is not None),
+    )
+
+
+def _same_computer(one: VolumeInfo, other: VolumeInfo) -> bool:
+    """Say whether two volumes belong together: a Windows and its data, on its disk or under a letter that it gave."""
+    if one.id == other.id:
+        return True
+    if (one.windows is None) is (other.windows is None):
+        return False
+    system, data = (other, one) if one.windows is None else (one, other)
+    letters = () if system.windows is None else system.windows.drive_letters.values()
+    return system.evidence == data.evidence or (data.partition is not None and data.partition.unique_id in letters)
+
+
+def weighs(finding: Finding) -> bool:
+    """Say whether a finding is of WannaCry, and of more than low severity."""
+    return finding.family == FAMILY and finding.severity is not Severity.LOW
+
+
+def is_certain(met: Sequence[Finding], computer: Computer) -> bool:
+    """Say whether a stream is the malware's beyond doubt, by all findings that it has.
+
+    Its digest says so; or its name or digest, and what it holds; or its name in the malware's own place, and another
+    kind of trace on that Windows (of a note, encrypted files too). A YARA rule alone never does: an analyst's note, a
+    removal tool or an antivirus may hold the same strings.
+    """
+    if any(one.facts.keys() & {"known_good", "disagrees"} for one in met):
+        return False
+    if any(one.kind is FindingKind.WORK_DIRECTORY for one in met):
+        return False
+    telling = [one for one in met if weighs(one)]
+    kinds = {one.kind for one in telling}
+    high = {one.kind for one in telling if one.severity is Severity.HIGH}
+    if FindingKind.DIGEST in high or (kinds & _CONTENTS and len(kinds & (_CONTENTS | _NAMES)) > 1):
+        return True
+    is_note = FindingKind.RANSOM_NOTE in high and FindingKind.ENCRYPTED_FILE in computer.kinds
+    return bool(high & _NAMES) and (is_note or not computer.kinds.isdisjoint(_OF_THAT_WINDOWS))
+
+
+def is_corroborated(finding: Finding, computer: Computer) -> bool:
+    """Say whether another kind of trace on that computer agrees with what stands in its registry."""
+    return len(computer.kinds - {finding.kind}) > 0
+
+
+def starts_malware(image_path: str, gone: Collection[str]) -> bool:
+    r"""Say whether a service's program is the malware's: by its own name, or as a file that the plan moves away.
+
+    Only the program counts, not what stands behind it (`guard.exe --block mssecsvc.exe`); `cmd.exe /c` runs what
+    follows. `gone`: paths of files from the volume's root, with `\`, in lower case.
+    """
+    program = _IMAGE.match(_BY_CMD.sub("", image_path, count=1) if _BY_CMD.match(image_path) else image_path)
+    if program is None:
+        return False
+    path = (program["quoted"] or program["plain"]).lower()
+    return path.rpartition("\\")[2] in _PROGRAMS or path.partition(":\\")[2] in gone
