@@ -217,6 +217,20 @@ def test_every_writing_line_stands_behind_the_switch() -> None:
             assert "$Apply" in text_of(function), name
 
 
+def test_windows_xp_gets_the_switches_that_it_has() -> None:
+    """Before Windows Vista neither the value SMB1 nor `netsh advfirewall` is there."""
+    functions = {
+        text_of(next(nodes(one, "function_name"))): one for one in nodes(parsed(script()), "function_statement")
+    }
+    [choice] = [one for one in nodes(functions["Close-Hole"], "if_statement") if "Version.Major -lt 6" in text_of(one)]
+    assert [name_of(one) for one in nodes(choice, "command")] == ["Set-Switch", "Close-PortOfXP"]
+    assert "'NetBT' 'SMBDeviceEnabled'" in text_of(choice)
+    assert len(list(nodes(choice, "flow_control_statement"))) == 1
+    called = [" ".join(text_of(one).split()) for one in nodes(functions["Close-PortOfXP"], "command")]
+    assert "netsh.exe firewall set portopening protocol=TCP port=445 mode=disable name=deny445" in " ".join(called)
+    assert "advfirewall" not in " ".join(called)
+
+
 def test_the_same_plan_gives_the_same_bytes() -> None:
     sections = section(*(one for one, _call in EACH))
     assert script(sections) == script(sections)
