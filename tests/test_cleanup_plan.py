@@ -349,9 +349,10 @@ def test_letters_are_those_that_the_windows_gave_to_the_partition() -> None:
     assert section.letter == ""
 
 
-def test_each_windows_has_a_section_of_its_own_and_steps_by_its_own_traces() -> None:
+@pytest.mark.parametrize("evidence", [0, 1])
+def test_each_windows_has_a_section_of_its_own_and_steps_by_its_own_traces(evidence: int) -> None:
     second = replace(
-        volume("v2", WindowsInfo(computer_name="SECOND", folder="WINNT"), serial="00000000FEEDF00D"), evidence=1
+        volume("v2", WindowsInfo(computer_name="SECOND", folder="WINNT"), serial="00000000FEEDF00D"), evidence=evidence
     )
     place = Where(volume="v2", path="WINNT/System32/config/SYSTEM")
     ran = replace(RAN, where=Where(volume="v2", path="WINNT/Prefetch/a.pf"))

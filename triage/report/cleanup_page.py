@@ -79,9 +79,9 @@ _RECOVERY = (
     "bcdedit /set {default} recoveryenabled yes",
     "bcdedit /set {default} bootstatuspolicy displayallfailures",
 )
-_FIRST_WITH_SMB1 = 6
-"""Windows Vista: the value SMB1 and `netsh advfirewall` begin with it ("How to detect, enable and disable SMBv1",
-KB2696547, Microsoft)."""
+_VISTA = 6
+"""With this major version begin the value SMB1 ("How to detect, enable and disable SMBv1", KB2696547, Microsoft),
+`netsh advfirewall` and `bcdedit`."""
 _HOLE_OF_XP = (
     r'reg add "HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters" /v SMBDeviceEnabled /t REG_DWORD /d 0 /f',
     "netsh firewall set opmode mode=enable",
@@ -123,16 +123,16 @@ def write_page(case: CaseContents, out: TextIO) -> None:
 
 def groups(section: CleanupSection, windows: WindowsInfo | None = None) -> tuple[StepGroup, ...]:
     """Return a section's steps by action, in order."""
-    return tuple(_groups(section, _HOLE_OF_XP if _is_before_smb1(windows) else _HOLE))
+    return tuple(_groups(section, is_xp=_is_before_vista(windows)))
 
 
-def _is_before_smb1(windows: WindowsInfo | None) -> bool:
-    """Say whether a Windows is known to be older than the switch for SMBv1."""
+def _is_before_vista(windows: WindowsInfo | None) -> bool:
+    """Say whether a Windows is known to be XP, 2003 or older, which lack some of the switches."""
     major = _MAJOR.match("" if windows is None else windows.version or "")
-    return major is not None and int(major[0]) < _FIRST_WITH_SMB1
+    return major is not None and int(major[0]) < _VISTA
 
 
-def _groups(section: CleanupSection, hole: tuple[str, ...]) -> Iterator[StepGroup]:
+def _groups(section: CleanupSection, *, is_xp: bool) -> Iterator[StepGroup]:
     for action in CleanupAction:
         steps = section.of(action)
         if steps:
@@ -142,14 +142,18 @@ def _groups(section: CleanupSection, hole: tuple[str, ...]) -> Iterator[StepGrou
                 reason=_(REASONS[action]),
                 shown=steps[:ROWS_SHOWN],
                 more=max(len(steps) - ROWS_SHOWN, 0),
-                commands=hole if action is CleanupAction.CLOSE_HOLE else tuple(_commands(section, action, steps)),
+                commands=tuple(_commands(section, action, steps, is_xp=is_xp)),
             )
 
 
-def _commands(section: CleanupSection, action: CleanupAction, steps: tuple[CleanupStep, ...]) -> Iterator[str]:
+def _commands(
+    section: CleanupSection, action: CleanupAction, steps: tuple[CleanupStep, ...], *, is_xp: bool
+) -> Iterator[str]:
     """Yield what does the steps by hand; keys that a command line would not take as they stand are left out."""
     if action is CleanupAction.RESTORE_RECOVERY:
-        yield from _RECOVERY
+        yield from () if is_xp else _RECOVERY
+    elif action is CleanupAction.CLOSE_HOLE:
+        yield from _HOLE_OF_XP if is_xp else _HOLE
     elif action is CleanupAction.DISABLE_SERVICE:
         plain = [step for step in steps if _PLAIN_KEY.fullmatch(step.key)]
         hives = dict.fromkeys(step.hive for step in plain if _PLAIN_KEY.fullmatch(step.hive))
