@@ -11,7 +11,7 @@ from tests.command import here
 from tests.lab.exposed import ExposedWindows, update
 from tests.lab.hives import HIVE_TOOL
 from tests.needs import needs_tool
-from tests.test_exposure import POLICY, RULES, exposure, old_driver
+from tests.test_exposure import POLICY, RULES, Changes, exposure, old_driver
 from triage.model.exposure import Check, Exposure, ExposureRow, ExposureVerdict, Phrase, phrased
 from triage.model.text import set_language
 from triage.report.document import json_document
@@ -33,7 +33,7 @@ def english() -> Iterator[None]:
 def judged(tmp_path: Path) -> Exposure:
     """Return the exposure of a Windows with many kinds of values."""
     seven = ExposedWindows()
-    changes = {
+    changes: Changes = {
         RULES: {"FPS-445": "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Domain|LPort=445|"},
         rf"{POLICY}\PublicProfile": {"EnableFirewall": 0},
     }
