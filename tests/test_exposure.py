@@ -295,6 +295,7 @@ def test_netbios_client_and_dcom_are_told_and_decide_nothing(tmp_path: Path) -> 
     [
         ("v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=445|Name=a|", True),
         ("v2.30|Action=Allow|Active=TRUE|Dir=In|Name=all|", True),
+        ("v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=256|App=System|", True),
         ("v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=80|LPort=445|", True),
         ("v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort2_10=400-500|", True),
         ("v2.10|Action=ByPass|Active=TRUE|Dir=In|Protocol=6|LPort=445|Security=Authenticate|", True),
@@ -330,7 +331,12 @@ def test_block_rule_with_a_limit_closes_nothing(tmp_path: Path, limit: str) -> N
 
 
 @pytest.mark.parametrize(
-    "rule", ["", "v2.10", "Action=Block|Active=TRUE|Dir=In|", "v2.10|Action=Allow|Active=TR", "x" * 99, BAD_PORT]
+    "rule",
+    [
+        *("", "v2.10", "Action=Block|Active=TRUE|Dir=In|", "v2.10|Action=Allow|Active=TR", "x" * 99, BAD_PORT),
+        "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=TCP|LPort=445|",
+        "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Guest|LPort=445|",
+    ],
 )
 def test_rule_that_cannot_be_read_leaves_no_port_closed(tmp_path: Path, rule: str) -> None:
     changes: Changes = {RULES: {"FPS-445": rule, "FPS-139": rule}}

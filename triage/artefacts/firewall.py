@@ -49,7 +49,9 @@ _VERSION = re.compile(r"v\d+\.\d+", re.ASCII)
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 _KEYWORD = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 _NO_TEXT = ("Cc", "Cn", "Co", "Cs")  # categories of what no rule is written with
-_TCP = "6"
+_TCP, _ANY_PROTOCOL = "6", "256"  # FW_IP_PROTOCOL_ANY, [MS-FASP]
+_PROTOCOL = re.compile(r"\d{0,3}", re.ASCII)
+_OUR_PROTOCOLS = ("", _TCP, _ANY_PROTOCOL)
 _LOCAL_PORTS = ("lport", "lport2_10", "lport2_20")
 _NO_LIMITS = {
     *("action", "active", "dir", "protocol", "profile", *_LOCAL_PORTS, "app", "svc"),
@@ -142,6 +144,8 @@ def _fields(text: str) -> dict[str, list[str]] | None:
         and _one(fields, "Action") in _ACTIONS
         and _one(fields, "Active") in ("true", "false")
         and _one(fields, "Dir") in ("in", "out")
+        and _PROTOCOL.fullmatch(_one(fields, "Protocol")) is not None
+        and {one.casefold() for one in fields.get("profile", ())} <= set(map(str.casefold, PROFILES))
         and all(_RANGE.fullmatch(one) or _KEYWORD.fullmatch(one) for one in _local_ports(fields))
     )
     return fields if is_rule else None
@@ -157,7 +161,11 @@ def _local_ports(fields: dict[str, list[str]]) -> list[str]:
 
 def _rule(name: str, fields: dict[str, list[str]]) -> PortRule | None:
     """Return what a rule says of the ports looked at; None where it says nothing of them, or is not in force."""
-    if _one(fields, "Active") != "true" or _one(fields, "Dir") != "in" or _one(fields, "Protocol") not in ("", _TCP):
+    if (
+        _one(fields, "Active") != "true"
+        or _one(fields, "Dir") != "in"
+        or _one(fields, "Protocol") not in _OUR_PROTOCOLS
+    ):
         return None
     if any(_ELSEWHERE.fullmatch(field) for field in fields):
         return None
