@@ -34,6 +34,7 @@ GROUP_POLICY = r"Policies\Microsoft\WindowsFirewall"
 WINDOWS_7, WINDOWS_XP = ExposedWindows(), ExposedWindows(number="5.1", build="2600")
 TABLE = load_fixes()
 BAD_PORT = "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=4\u00ff5|"
+ROLLUP = package("Package_for_RollupFix~31bf~amd64~~7601.24214.1.6", 0x70)
 Changes = Mapping[str, Values | None]
 
 pytestmark = needs_tool(HIVE_TOOL)
@@ -128,13 +129,9 @@ def test_driver_that_cannot_be_read_says_nothing(tmp_path: Path, state: DriverSt
         (update("KB4012212", 0x40), NOT_KNOWN, "KB4012212 pending"),
         (update("KB4012212", 0x20), NOT_KNOWN, "KB4012212 absent"),
         (update("KB4015546"), NOT_KNOWN, "KB4015546 installed"),
-        (update("KB4015546") | update("KB4015549"), PROTECTED, "KB4015549 installed 2017-05-12, KB4015546 installed"),
+        (update("KB4015546") | update("KB4015549"), PROTECTED, "KB4015549 installed 2017-05-12; KB4015546 installed"),
         (update("KB4100480"), NOT_KNOWN, "none of the list"),
         ({}, NOT_KNOWN, "none of the list"),
-        ({r"Microsoft\Updates\Windows XP\SP4\KB4012598": {"Type": "Update"}}, PROTECTED, "KB4012598 installed"),
-        ({r"Microsoft\Windows NT\CurrentVersion\HotFix\KB4012598": {"Installed": 1}}, PROTECTED, "KB4012598 inst"),
-        ({r"Microsoft\Windows NT\CurrentVersion\HotFix\KB4012598": {"Installed": 0}}, NOT_KNOWN, "KB4012598 absent"),
-        ({r"Microsoft\Windows\CurrentVersion\Uninstall\KB4012598": {"DisplayName": "x"}}, PROTECTED, "KB4012598 inst"),
     ],
 )
 def test_updates_stand_in_where_there_is_no_file(
@@ -144,6 +141,39 @@ def test_updates_stand_in_where_there_is_no_file(
     told = row(judged, Check.UPDATES)
     assert (told.verdict, judged.verdict) == (verdict, verdict)
     assert told.value.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("hotfix", "verdict", "said"),
+    [
+        ({r"Microsoft\Updates\Windows XP\SP4\KB4012598": {"Type": "Update"}}, PROTECTED, "KB4012598 installed"),
+        ({r"Microsoft\Windows NT\CurrentVersion\HotFix\KB4012598": {"Installed": 1}}, PROTECTED, "KB4012598 inst"),
+        ({r"Microsoft\Windows NT\CurrentVersion\HotFix\KB4012598": {"Installed": 0}}, NOT_KNOWN, "KB4012598 absent"),
+        ({r"Microsoft\Windows\CurrentVersion\Uninstall\KB4012598": {"DisplayName": "x"}}, PROTECTED, "KB4012598 inst"),
+    ],
+)
+def test_hotfixes_of_windows_xp(tmp_path: Path, hotfix: dict[str, Values], verdict: ExposureVerdict, said: str) -> None:
+    told = row(exposure(None, WINDOWS_XP.software(tmp_path / "SOFTWARE", hotfix)), Check.UPDATES)
+    assert (told.verdict, told.value.startswith(said)) == (verdict, True)
+
+
+@pytest.mark.parametrize(
+    ("windows", "packages", "verdict", "reason"),
+    [
+        (ExposedWindows(build="7600"), update("KB4012212"), EXPOSED, "No fix was ever made"),
+        (ExposedWindows(build="7600"), ROLLUP, EXPOSED, "No fix was ever made"),
+        (WINDOWS_7, update("KB4013429"), NOT_KNOWN, "for another Windows"),
+        (ExposedWindows(number="6.3", build="9600"), ROLLUP, NOT_KNOWN, "None of the listed"),
+        (ExposedWindows(number="6.3", build="9600", revision=18623), update("KB4015547"), NOT_KNOWN, "April 2017"),
+        (ExposedWindows(number="6.3", build="9600", revision=18604), update("KB4012213"), PROTECTED, "holds the fix"),
+        (ExposedWindows(build="no"), update("KB4012212"), NOT_KNOWN, "for another Windows"),
+    ],
+)
+def test_updates_of_another_product_do_not_count(
+    tmp_path: Path, windows: ExposedWindows, packages: dict[str, Values], verdict: ExposureVerdict, reason: str
+) -> None:
+    told = row(exposure(None, windows.software(tmp_path / "SOFTWARE", packages)), Check.UPDATES)
+    assert (told.verdict, reason in " ".join(told.reasons)) == (verdict, True)
 
 
 def test_trap_of_april_2017_is_named(tmp_path: Path) -> None:
@@ -163,7 +193,7 @@ def test_file_decides_where_updates_say_otherwise(tmp_path: Path) -> None:
 @needs_data("plaso/SOFTWARE.xz")
 def test_no_update_since_the_fix_was_published() -> None:
     told = row(exposure(None, unpacked("plaso/SOFTWARE.xz")), Check.UPDATES)
-    assert (told.verdict, told.value) == (EXPOSED, "none of the list, newest 2012-03-14")
+    assert (told.verdict, told.value) == (EXPOSED, "none of the list; newest 2012-03-14")
 
 
 @pytest.mark.parametrize(("build", "revision", "verdict"), [
@@ -229,6 +259,17 @@ def test_switches_of_windows_xp_close_nothing_on_later_ones(tmp_path: Path, valu
     assert (judged.verdict, row(judged, check).verdict) == (EXPOSED, NOTED)
 
 
+def test_smb1_switch_of_windows_vista_closes_nothing_on_earlier_ones(tmp_path: Path) -> None:
+    changes: Changes = {r"Services\LanmanServer\Parameters": {"SMB1": 0}}
+    software = WINDOWS_XP.software(tmp_path / "SOFTWARE")
+    judged = exposure(WINDOWS_XP.system(tmp_path / "SYSTEM", changes), software)
+    assert (judged.verdict, row(judged, Check.SMB1_SERVER).verdict) == (NOT_KNOWN, NOTED)
+    assert row(exposure(WINDOWS_7.system(tmp_path / "SYSTEM", changes)), Check.SMB1_SERVER).verdict is NOTED
+    without_driver: Changes = {**changes, r"Services\srv": {"Start": 4}}
+    judged = exposure(WINDOWS_XP.system(tmp_path / "SYSTEM", without_driver), software)
+    assert (judged.verdict, judged.decided_by) == (MITIGATED, (Check.SMB1_SERVER,))
+
+
 def test_netbios_client_and_dcom_are_told_and_decide_nothing(tmp_path: Path) -> None:
     changes: Changes = {
         INTERFACE: {"NetbiosOptions": 2},
@@ -254,6 +295,7 @@ def test_netbios_client_and_dcom_are_told_and_decide_nothing(tmp_path: Path) -> 
     [
         ("v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=445|Name=a|", True),
         ("v2.30|Action=Allow|Active=TRUE|Dir=In|Name=all|", True),
+        ("v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=256|App=System|", True),
         ("v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=80|LPort=445|", True),
         ("v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort2_10=400-500|", True),
         ("v2.10|Action=ByPass|Active=TRUE|Dir=In|Protocol=6|LPort=445|Security=Authenticate|", True),
@@ -272,7 +314,7 @@ def test_netbios_client_and_dcom_are_told_and_decide_nothing(tmp_path: Path) -> 
 )
 def test_rules_of_windows_vista_and_later(tmp_path: Path, rule: str, is_open: bool) -> None:
     system = WINDOWS_7.system(tmp_path / "SYSTEM", {RULES: {"FPS-445": rule}})
-    told = row(exposure(system), Check.PORT_445)
+    told = row(exposure(system, WINDOWS_7.software(tmp_path / "SOFTWARE")), Check.PORT_445)
     assert (told.verdict, told.value.count("open by FPS-445")) == (
         (EXPOSED, 1 if "Profile=" in rule else 3) if is_open else (MITIGATED, 0)
     )
@@ -289,19 +331,25 @@ def test_block_rule_with_a_limit_closes_nothing(tmp_path: Path, limit: str) -> N
 
 
 @pytest.mark.parametrize(
-    "rule", ["", "v2.10", "Action=Block|Active=TRUE|Dir=In|", "v2.10|Action=Allow|Active=TR", "x" * 99, BAD_PORT]
+    "rule",
+    [
+        *("", "v2.10", "Action=Block|Active=TRUE|Dir=In|", "v2.10|Action=Allow|Active=TR", "x" * 99, BAD_PORT),
+        "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=TCP|LPort=445|",
+        "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Guest|LPort=445|",
+    ],
 )
 def test_rule_that_cannot_be_read_leaves_no_port_closed(tmp_path: Path, rule: str) -> None:
     changes: Changes = {RULES: {"FPS-445": rule, "FPS-139": rule}}
-    told = row(exposure(WINDOWS_7.system(tmp_path / "SYSTEM", changes)), Check.PORT_445)
+    system, software = WINDOWS_7.system(tmp_path / "SYSTEM", changes), WINDOWS_7.software(tmp_path / "SOFTWARE")
+    told = row(exposure(system, software), Check.PORT_445)
     assert (told.verdict, "rules unreadable" in told.value) == (NOT_KNOWN, True)
 
 
 @pytest.mark.parametrize(
     ("changes", "firewall"),
     [
-        ({r"Services\MpsSvc": {"Start": 4}}, "service disabled; Domain off; Private off; Public off"),
-        ({rf"{POLICY}\PublicProfile": {"EnableFirewall": 0}}, "Domain on; Private on; Public off"),
+        ({r"Services\MpsSvc": {"Start": 4}}, "service disabled; Domain: off; Private: off; Public: off"),
+        ({rf"{POLICY}\PublicProfile": {"EnableFirewall": 0}}, "Domain: on; Private: on; Public: off"),
     ],
 )
 def test_firewall_that_is_off_leaves_every_port_open(tmp_path: Path, changes: Changes, firewall: str) -> None:
@@ -315,18 +363,83 @@ def test_group_policy_goes_before_what_is_set_locally(tmp_path: Path) -> None:
     system = WINDOWS_7.system(tmp_path / "SYSTEM")
     off: dict[str, Values] = {rf"{GROUP_POLICY}\PrivateProfile": {"EnableFirewall": 0}}
     judged = exposure(system, WINDOWS_7.software(tmp_path / "SOFTWARE", off))
-    assert row(judged, Check.FIREWALL).value == "Domain on; Private off; Public on"
+    assert row(judged, Check.FIREWALL).value == "Domain: on; Private: off; Public: on"
     blocked: dict[str, Values] = {rf"{GROUP_POLICY}\FirewallRules": {"gpo": DENY_445}}
     judged = exposure(system, WINDOWS_7.software(tmp_path / "SOFTWARE", blocked))
     assert "Domain: closed by gpo" in row(judged, Check.PORT_445).value
 
 
+def port_445(folder: Path, windows: ExposedWindows, changes: Changes, policy: Mapping[str, Values]) -> ExposureRow:
+    """Judge port 445 of local settings under a group policy."""
+    software = windows.software(folder / "SOFTWARE", {rf"{GROUP_POLICY}\{key}": one for key, one in policy.items()})
+    return row(exposure(windows.system(folder / "SYSTEM", changes), software), Check.PORT_445)
+
+
+def in_every_profile(values: Values) -> dict[str, Values]:
+    return {f"{name}Profile": values for name in ("Domain", "Private", "Public")}
+
+
+ALLOW_445 = "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=445|"
+NO_PORTS: Changes = {rf"{POLICY}\DomainProfile\GloballyOpenPorts\List": None}
+NO_RULES: Changes = {RULES: {"FPS-445": ALLOW_445.replace("TRUE", "FALSE")}}
+SHIELDS_UP: Changes = {
+    rf"{POLICY}\{name}Profile": {"DoNotAllowExceptions": 1} for name in ("Domain", "Standard", "Public")
+}
+NO_MERGE = in_every_profile({"AllowLocalPolicyMerge": 0})
+GROUP_POLICIES: list[tuple[ExposedWindows, Changes, dict[str, Values], ExposureVerdict]] = [
+    (WINDOWS_XP, NO_PORTS, {}, MITIGATED),
+    (WINDOWS_XP, NO_PORTS, {r"StandardProfile\GloballyOpenPorts\List": {"x": "445:TCP:*:Enabled:x"}}, EXPOSED),
+    (WINDOWS_XP, NO_PORTS, {r"StandardProfile\GloballyOpenPorts\List": {"x": "445:TCP:*:On:x"}}, NOT_KNOWN),
+    (WINDOWS_XP, NO_PORTS, {r"StandardProfile\Services\FileAndPrint": {"Enabled": 1}}, EXPOSED),
+    (WINDOWS_XP, NO_PORTS, {r"StandardProfile\Services\FileAndPrint": {"Enabled": 0}}, MITIGATED),
+    (WINDOWS_XP, NO_PORTS, {r"StandardProfile\Services\FileAndPrint": {"Enabled": 2}}, NOT_KNOWN),
+    (WINDOWS_XP, {}, {r"DomainProfile\Services\FileAndPrint": {"Enabled": 0}}, NOT_KNOWN),
+    (WINDOWS_XP, NO_PORTS, {r"DomainProfile\RemoteAdminSettings": {"Enabled": 1}}, EXPOSED),
+    (WINDOWS_XP, {}, {r"DomainProfile\GloballyOpenPorts": {"AllowUserPrefMerge": 0}}, NOT_KNOWN),
+    (WINDOWS_XP, {**NO_PORTS, rf"{POLICY}\StandardProfile\RemoteAdminSettings": {"Enabled": 1}}, {}, EXPOSED),
+    (WINDOWS_7, NO_RULES, {}, MITIGATED),
+    (WINDOWS_7, NO_RULES, {r"StandardProfile\Services\FileAndPrint": {"Enabled": 1}}, EXPOSED),
+    (WINDOWS_7, NO_RULES, {r"DomainProfile\GloballyOpenPorts\List": {"x": "445:TCP:*:Enabled:x"}}, EXPOSED),
+    (WINDOWS_7, NO_RULES, in_every_profile({"DefaultInboundAction": 0}), EXPOSED),
+    (WINDOWS_7, NO_RULES, in_every_profile({"DefaultInboundAction": 7}), NOT_KNOWN),
+    (WINDOWS_7, NO_RULES, in_every_profile({"EnableFirewall": 7}), NOT_KNOWN),
+    (WINDOWS_7, {}, NO_MERGE, MITIGATED),
+    (WINDOWS_7, {}, in_every_profile({"AllowLocalPolicyMerge": 1}), EXPOSED),
+    (WINDOWS_7, {}, in_every_profile({"AllowLocalPolicyMerge": 7}), NOT_KNOWN),
+    (WINDOWS_7, {RULES: {"deny": DENY_445}}, {}, MITIGATED),
+    (WINDOWS_7, {RULES: {"deny": DENY_445}}, {**NO_MERGE, "FirewallRules": {"smb": ALLOW_445}}, EXPOSED),
+    (WINDOWS_7, {RULES: {"deny": DENY_445}}, {"FirewallRules": {"smb": ALLOW_445}}, MITIGATED),
+    (WINDOWS_7, SHIELDS_UP, {}, MITIGATED),
+    (WINDOWS_7, SHIELDS_UP, in_every_profile({"DoNotAllowExceptions": 0}), EXPOSED),
+    (WINDOWS_7, {**NO_RULES, r"Services\BFE": {"Start": 4}}, {}, EXPOSED),
+    (WINDOWS_7, {**NO_RULES, r"Services\BFE": None}, {}, NOT_KNOWN),
+    (WINDOWS_7, {**NO_RULES, r"Services\MpsSvc": {"Start": 3}}, {}, NOT_KNOWN),
+]
+
+
+@pytest.mark.parametrize(("windows", "changes", "policy", "verdict"), GROUP_POLICIES)
+def test_port_under_group_policy(
+    tmp_path: Path,
+    windows: ExposedWindows,
+    changes: Changes,
+    policy: dict[str, Values],
+    verdict: ExposureVerdict,
+) -> None:
+    assert port_445(tmp_path, windows, changes, policy).verdict is verdict
+
+
+def test_port_is_not_called_closed_where_group_policy_was_not_read(tmp_path: Path) -> None:
+    told = row(exposure(WINDOWS_7.system(tmp_path / "SYSTEM", {RULES: {"{1}": DENY_445}})), Check.PORT_445)
+    assert (told.verdict, told.value.count("group policy not known")) == (NOT_KNOWN, 3)
+
+
 def test_ports_of_dcom_and_netbios(tmp_path: Path) -> None:
     rule = "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Domain|LPort=RPC-EPMap|Svc=Rpcss|"
-    judged = exposure(WINDOWS_7.system(tmp_path / "SYSTEM", {RULES: {"rpc": rule}}))
+    software = WINDOWS_7.software(tmp_path / "SOFTWARE")
+    judged = exposure(WINDOWS_7.system(tmp_path / "SYSTEM", {RULES: {"rpc": rule}}), software)
     assert (row(judged, Check.PORT_135).verdict, row(judged, Check.PORT_139).verdict) == (EXPOSED, EXPOSED)
     assert row(judged, Check.PORT_135).value.startswith("Domain: open by rpc; Private: closed")
-    assert row(exposure(WINDOWS_7.system(tmp_path / "SYSTEM")), Check.PORT_135).verdict is MITIGATED
+    assert row(exposure(WINDOWS_7.system(tmp_path / "SYSTEM"), software), Check.PORT_135).verdict is MITIGATED
 
 
 # --- control sets ---
@@ -412,8 +525,9 @@ def test_real_windows_7_of_2012_was_open() -> None:
 
 @needs_data("regipy/SYSTEM_2.xz", "regipy/SYSTEM_WIN_10_1709.xz")
 @pytest.mark.parametrize("path", ["regipy/SYSTEM_2.xz", "regipy/SYSTEM_WIN_10_1709.xz"])
-def test_real_windows_that_let_nobody_in_and_were_not_written_out(path: str) -> None:
-    judged = exposure(unpacked(path))
+def test_real_windows_that_let_nobody_in_and_were_not_written_out(tmp_path: Path, path: str) -> None:
+    assert exposure(unpacked(path)).verdict is NOT_KNOWN
+    judged = exposure(unpacked(path), WINDOWS_7.software(tmp_path / "SOFTWARE"))
     assert (judged.verdict, judged.decided_by) == (MITIGATED, (Check.PORT_445,))
     assert "The last changes to the registry were not written out" in judged.reasons[1]
 

@@ -63,8 +63,17 @@ def test_what_came_later_is_fixed_and_what_is_not_listed_is_not_known() -> None:
 
 
 def test_security_only_updates_of_april_2017_do_not_hold_the_fix() -> None:
-    assert {kb for kb, holds in TABLE.updates.items() if not holds} == {"KB4015546", "KB4015547", "KB4015548"}
-    assert all(TABLE.updates[kb] for kb in ("KB4012212", "KB4012598", "KB4015549", "KB4013429"))
+    without = {name for updates in TABLE.updates.values() for name, holds in updates.items() if not holds}
+    assert without == {"KB4015546", "KB4015547", "KB4015548"}
+    assert TABLE.holds("KB4015549", (6, 1, 7601, 0)) is True
+
+
+def test_updates_count_for_their_own_product_line_only() -> None:
+    assert TABLE.holds("KB4012212", (6, 1, 7601, 0)) is True
+    assert [TABLE.holds("KB4012212", one) for one in ((6, 1, 7600, 0), (6, 3, 9600, 0), None)] == [None] * 3
+    old = ((5, 1, 2600, 0), (5, 2, 3790, 0), (6, 0, 6002, 0), (6, 2, 9200, 0))
+    assert [TABLE.holds("KB4012598", one) for one in old] == [True] * 4
+    assert [one for one in TABLE.minimum if TABLE.was_never_fixed((*one, 0))] == [(6, 1, 7600)]
 
 
 def _rows() -> list[tuple[tuple[int, ...], list[tuple[int, str]]]]:

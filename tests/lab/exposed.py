@@ -18,6 +18,7 @@ SHARING = "v2.10|Action=Allow|Active=TRUE|Dir=In|Protocol=6|Profile=Domain|LPort
 DENY_445 = "v2.10|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=445|Name=deny445|"
 _NEW_FIREWALL: dict[str, Values] = {
     r"Services\MpsSvc": {"Start": 2},
+    r"Services\BFE": {"Start": 2},
     **{rf"{_POLICY}\{name}Profile": {"EnableFirewall": 1} for name in ("Domain", "Standard", "Public")},
     _RULES: {f"FPS-{port}": SHARING.format(port=port) for port in (139, 445)},
 }

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from triage.artefacts.locate import LOG_SUFFIXES
 from triage.artefacts.regf_plan import LogFile
 from triage.cli.listing import volume_line
-from triage.examiners.hive_report import HiveFile, HiveReport, open_hive_file
+from triage.examiners.hive_report import HiveFile, HiveReport, HiveSize, open_hive_file
 from triage.examiners.views import FACT as VIEW_FACT
 from triage.model.errors import EvidenceError, ExitCode, UsageError
 from triage.model.escape import escape_terminal
@@ -122,11 +122,11 @@ def _logs_beside(file: Path) -> list[Path]:
 
 
 def _show_hive(report: HiveReport, *, named: bool) -> None:
-    windows, size, as_found = report.windows, report.size, report.as_found
+    windows, as_found = report.windows, report.as_found
     rows = (
         (_("file"), report.name if named else None),
-        (_("hive"), f"{report.content.value}, {size.keys} keys, {size.values} values"),
-        (_("without its logs"), None if as_found is None else f"{as_found.keys} keys, {as_found.values} values"),
+        (_("hive"), f"{report.content.value}, {_counts(report.size)}"),
+        (_("without its logs"), None if as_found is None else _counts(as_found)),
         (_("computer name"), windows.computer_name),
         (_("Windows"), " ".join(part for part in (windows.product, windows.version, windows.build) if part)),
         (_("time zone"), windows.time_zone),
@@ -147,6 +147,10 @@ def _show_hive(report: HiveReport, *, named: bool) -> None:
         _say(_("no known indicator in this hive"))
     for event in report.events:
         _show_event(event)
+
+
+def _counts(size: HiveSize) -> str:
+    return _("{keys} keys, {values} values").format(keys=size.keys, values=size.values)
 
 
 def _on_or_off(flag: bool | None) -> str | None:

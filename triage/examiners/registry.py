@@ -69,7 +69,7 @@ def _examine_view(hive: Hive, kind: HiveKind, known: Known) -> ExaminedHive:
         case HiveKind.SOFTWARE:
             findings = examine_settings(read_settings(hive), hive.where, known.work_directories)
             software = read_software(hive)
-            settings = read_software_settings(hive, software.windows, load_fixes().updates)
+            settings = read_software_settings(hive, software.windows, load_fixes().update_names)
             return ExaminedHive(software=software, settings=settings, findings=findings)
         case HiveKind.USER:
             return ExaminedHive(findings=examine_settings(read_settings(hive), hive.where, known.work_directories))

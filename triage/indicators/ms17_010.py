@@ -39,16 +39,25 @@ class Minimum(Struct, frozen=True, kw_only=True):
 class FixTable(Struct, frozen=True, kw_only=True):
     """`minimum` by product line (major, minor, build); lines from `fixed_from` on were released with the fix.
 
-    `updates` says of each update by its name (`KB4012212`) whether the fix is in it.
+    `updates` says of each product line's updates by name (`KB4012212`) whether the fix is in them.
     """
 
     minimum: dict[Line, Minimum]
     fixed_from: Line
-    updates: dict[str, bool]
+    updates: dict[Line, dict[str, bool]]
 
-    def knows(self, line: Line) -> bool:
-        """Whether the table tells about a product line."""
-        return line in self.minimum or line >= self.fixed_from
+    @property
+    def update_names(self) -> frozenset[str]:
+        """The updates that tell something, on whichever Windows."""
+        return frozenset(name for of_line in self.updates.values() for name in of_line)
+
+    def holds(self, name: str, windows: Version | None) -> bool | None:
+        """Say whether an update brings the fix to a Windows; None where it is not one of that product line's."""
+        return None if windows is None else self.updates.get(windows[:3], {}).get(name)
+
+    def was_never_fixed(self, windows: Version) -> bool:
+        """Whether a Windows is of a product line that no fix was ever made for."""
+        return self.minimum.get(windows[:3]) == Minimum()
 
     def is_fixed(self, version: Version) -> bool | None:
         """Say whether a version holds the fix; None where its product line is not in the table."""
@@ -71,7 +80,7 @@ class FixTable(Struct, frozen=True, kw_only=True):
 def load_fixes(path: Path = FIXES_CSV) -> FixTable:
     """Read the table. IndicatorError where the file is not in its form."""
     minimum: dict[Line, Minimum] = {}
-    updates: dict[str, bool] = {}
+    updates: dict[Line, dict[str, bool]] = {}
     fixed_from: list[Line] = []
     with path.open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
@@ -84,8 +93,7 @@ def load_fixes(path: Path = FIXES_CSV) -> FixTable:
             else:
                 minimum[product] = _minimum(row["srv_sys_min_version"])
             if row["kb"]:
-                holds = row["contains_ms17_010"] == "yes"
-                updates[row["kb"]] = holds
+                updates.setdefault(product, {})[row["kb"]] = row["contains_ms17_010"] == "yes"
     return FixTable(minimum=minimum, fixed_from=min(fixed_from), updates=updates)
 
 

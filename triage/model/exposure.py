@@ -5,9 +5,13 @@ A row is told with the value as found, its source, and what it means for the hol
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from msgspec import Struct
+
+_PLACE = re.compile(r"\{(\w+)\}")  # not `str.format`: a report that is read back may hold any text
 
 
 class Check(StrEnum):
@@ -52,18 +56,41 @@ class ControlSetRole(StrEnum):
     OTHER = "other"
 
 
+class Phrase(Struct, frozen=True, kw_only=True):
+    """A piece of a row's value that can be translated: `text` has places (`{name}`) for what is `of` the evidence.
+
+    `label` says what the piece is about, a network profile for example; it can be translated, too.
+    """
+
+    text: str
+    of: dict[str, str] = {}
+    label: str = ""
+
+
+def phrased(phrases: Iterable[Phrase], translate: Callable[[str], str] = str) -> str:
+    """Return phrases as one text, in English or as `translate` says them."""
+    return "; ".join(_phrased(one, translate) for one in phrases)
+
+
+def _phrased(phrase: Phrase, translate: Callable[[str], str]) -> str:
+    text = _PLACE.sub(lambda place: phrase.of.get(place[1], place[0]), translate(phrase.text)).strip()
+    return f"{translate(phrase.label)}: {text}" if phrase.label else text
+
+
 class ExposureRow(Struct, frozen=True, kw_only=True):
     """One thing that was looked at.
 
-    `value` is what was found and `source` where; `reasons` are whole sentences without parameters, so that they can be
-    translated. `control_set` says of what stands in a control set in which; rows of the last known good one are there
-    only where they differ from the current one's.
+    `value` is what was found, in English, and `source` where; `phrases` are the same value in pieces, empty where it
+    has no words. `reasons` are whole sentences without parameters, so that they can be translated. `control_set` says
+    of what stands in a control set in which; rows of the last known good one are there only where they differ from the
+    current one's.
     """
 
     check: Check
     verdict: ExposureVerdict
     value: str
     source: str
+    phrases: tuple[Phrase, ...] = ()
     reasons: tuple[str, ...] = ()
     control_set: ControlSetRole | None = None
 

@@ -76,24 +76,42 @@ class FirewallProfile(Struct, frozen=True, kw_only=True):
 
 
 class Firewall(Struct, frozen=True, kw_only=True):
-    """Windows' own firewall. `service_start` is the start type of its service.
+    """Windows' own firewall. `services` are the start types of those that it needs, `is_new` since Windows Vista.
 
     `rules` are those in force for the ports looked at; `rules_certain` is false where some could not be read.
     """
 
     source: str
-    service_start: Found
+    is_new: bool
+    services: tuple[Found, ...]
     profiles: tuple[FirewallProfile, ...]
     rules: tuple[PortRule, ...] = ()
     rules_certain: bool = True
 
 
-class FirewallPolicy(Struct, frozen=True, kw_only=True):
-    """What group policy says over it: `switches` of a profile by its name, and further rules."""
+class ProfilePolicy(Struct, frozen=True, kw_only=True):
+    """What group policy says of one profile: its `switches`, and which local rules are in force beside its own.
 
-    switches: dict[str, Found] = {}
+    `merges_rules` (0: no local rule) is heeded since Windows Vista, `merges_ports` (0: no local open port) is for the
+    lists of Windows XP.
+    """
+
+    switches: FirewallProfile
+    merges_rules: Found
+    merges_ports: Found
+
+
+class FirewallPolicy(Struct, frozen=True, kw_only=True):
+    """What group policy says over it: profiles by name, and further rules. Without any profile it was not read."""
+
+    profiles: dict[str, ProfilePolicy] = {}
     rules: tuple[PortRule, ...] = ()
     rules_certain: bool = True
+
+    @property
+    def is_read(self) -> bool:
+        """Whether there was a hive that would tell of it."""
+        return bool(self.profiles)
 
 
 class ServiceStart(Struct, frozen=True, kw_only=True):

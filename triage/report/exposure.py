@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from triage.model.exposure import ControlSetRole, Exposure, ExposureRow
 from triage.model.text import _
-from triage.report.words import CHECKS, CONTROL_SETS, EXPOSURE_VERDICTS, say
+from triage.report.words import CHECKS, CONTROL_SETS, EXPOSURE_VERDICTS, found, say
 
 
 def exposure_line(exposure: Exposure) -> str:
@@ -20,7 +20,7 @@ def exposure_line(exposure: Exposure) -> str:
 def exposure_table(exposure: Exposure) -> Iterator[str]:
     """Yield three lines for each row: what was found, what that means, and where it stands."""
     for row in exposure.rows:
-        yield f"  [{say(row.verdict, EXPOSURE_VERDICTS)}] {_titled(row)}: {row.value}"
+        yield f"  [{say(row.verdict, EXPOSURE_VERDICTS)}] {_titled(row)}: {found(row)}"
         yield f"    {_sentences(row.reasons)}"
         yield f"    {row.source}"
 

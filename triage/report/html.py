@@ -79,6 +79,7 @@ def page(template: str) -> Template:
         content_bytes=view.content_bytes,
         doubt_line=timeline_words.doubt_line,
         duration=timeline_words.duration,
+        found=words.found,
         golden_line=timeline_words.golden_line,
         grounds=words.grounds,
         is_whole=view.is_whole,

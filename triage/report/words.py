@@ -7,7 +7,7 @@ from typing import assert_never
 
 from triage.model.deleted import Recoverability
 from triage.model.entry import StreamState
-from triage.model.exposure import Check, ControlSetRole, ExposureVerdict
+from triage.model.exposure import Check, ControlSetRole, ExposureRow, ExposureVerdict, phrased
 from triage.model.finding import FindingKind, Severity
 from triage.model.gap import GapKind
 from triage.model.indicator import Confidence
@@ -239,6 +239,11 @@ ATTEMPTS: Mapping[str, str] = {
 def say(value: str, words: Mapping[str, str]) -> str:
     """Return a value in the chosen language; one that has no words, of a later version, as it stands."""
     return _(words[value]) if value in words else value
+
+
+def found(row: ExposureRow) -> str:
+    """Return what a row of the exposure found in the chosen language; what has no words as it stands."""
+    return phrased(row.phrases, _) if row.phrases else row.value
 
 
 def size(length_bytes: int) -> str:

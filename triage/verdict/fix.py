@@ -5,10 +5,12 @@ Sources: MS17-010 (Microsoft, 2017-03-14), the table of `indicators/ms17_010.py`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
 
 from triage.indicators.ms17_010 import FIX_PUBLISHED_UTC, FixTable
-from triage.model.exposure import Check, ExposureRow, ExposureVerdict
+from triage.model.exposure import Check, ExposureRow, ExposureVerdict, Phrase, phrased
 from triage.model.exposure_facts import (
     ControlSetSettings,
     Driver,
@@ -37,6 +39,23 @@ _UPDATES_DISAGREE = N_("The installed updates say otherwise; the file decides.")
 _UPDATES_DAMAGED = N_("The registry is damaged where this would stand.")
 _ONLY_AFTER_RESTART = N_("A fix is prepared and takes effect at the next start of this Windows only.")
 _RESTART_PENDING = N_("Updates wait for the next start of this Windows; whether the fix is among them is not known.")
+_OTHER_PRODUCT = N_("Updates for another Windows, or for another service pack, do not count.")
+_STATES = {
+    UpdateState.ABSENT: N_("{update} absent {date}"),
+    UpdateState.PENDING: N_("{update} pending {date}"),
+    UpdateState.SUPERSEDED: N_("{update} superseded {date}"),
+    UpdateState.INSTALLED: N_("{update} installed {date}"),
+}
+_WINDOWS_10 = 10
+_NONE_LISTED = N_("none of the list")
+_NEWEST = N_("newest {date}")
+_NOT_THERE = N_("not there")
+_FIXED_FROM = N_("{version} (fixed from {needed})")
+_LAST_CHANGED = N_("last changed {date}")
+_DRIVER_STATES = {
+    DriverState.UNKNOWN: N_("unknown"),
+    DriverState.UNREADABLE: N_("unreadable"),
+}
 _IN = (UpdateState.INSTALLED, UpdateState.SUPERSEDED)
 
 
@@ -48,7 +67,7 @@ def fix_rows(facts: ExposureFacts, table: FixTable) -> Iterator[ExposureRow]:
         row = _driver_row(facts.driver, facts.settings[:1], table)
         opposite = {ExposureVerdict.EXPOSED, ExposureVerdict.PROTECTED}
         if updates is not None and {row.verdict, updates.verdict} == opposite:
-            row = _row(Check.DRIVER, row.verdict, row.value, row.source, *row.reasons, _UPDATES_DISAGREE)
+            row = replace(row, reasons=(*row.reasons, _UPDATES_DISAGREE))
         yield row
     if updates is not None:
         yield updates
@@ -62,22 +81,25 @@ def _driver_row(driver: Driver, current: tuple[ControlSetSettings, ...], table: 
         case DriverState.MISSING:
             service = current[0].smb1_driver if current else None
             if service is not None and not service.registered and service.start.certain:
-                return _row(Check.DRIVER, ExposureVerdict.PROTECTED, "not there", driver.path, _NO_DRIVER)
-            return _row(Check.DRIVER, ExposureVerdict.NOT_KNOWN, "not there", driver.path, _DRIVER_GONE)
+                return _row(Check.DRIVER, ExposureVerdict.PROTECTED, [_gone()], driver.path, _NO_DRIVER)
+            return _row(Check.DRIVER, ExposureVerdict.NOT_KNOWN, [_gone()], driver.path, _DRIVER_GONE)
         case _:
-            value = driver.detail or driver.state.value
-            return _row(Check.DRIVER, ExposureVerdict.NOT_KNOWN, value, driver.path, _DRIVER_UNREADABLE)
+            said = Phrase(text=_DRIVER_STATES.get(driver.state, _DRIVER_STATES[DriverState.UNREADABLE]))
+            said = _as_found(driver.detail) if driver.detail else said
+            return _row(Check.DRIVER, ExposureVerdict.NOT_KNOWN, [said], driver.path, _DRIVER_UNREADABLE)
 
 
 def _version_row(driver: Driver, version: Version, table: FixTable) -> ExposureRow:
-    value = as_text(version)
     needed = table.needed(version)
-    if needed:
-        value += f" (fixed from {needed})"
+    said = [
+        Phrase(text=_FIXED_FROM, of={"version": as_text(version), "needed": needed})
+        if needed
+        else _as_found(as_text(version))
+    ]
     if driver.changed_utc is not None:
-        value += f", last changed {driver.changed_utc[:10]}"
+        said.append(Phrase(text=_LAST_CHANGED, of={"date": driver.changed_utc[:10]}))
     verdict, reason = _judge_version(version, table)
-    return _row(Check.DRIVER, verdict, value, driver.path, reason)
+    return _row(Check.DRIVER, verdict, said, driver.path, reason)
 
 
 def _judge_version(version: Version, table: FixTable) -> tuple[ExposureVerdict, str]:
@@ -91,40 +113,59 @@ def _judge_version(version: Version, table: FixTable) -> tuple[ExposureVerdict, 
 
 
 def _updates_row(software: SoftwareSettings, table: FixTable) -> ExposureRow:
-    """Judge by the updates. That none is listed proves nothing, unless none at all came after the fix."""
+    """Judge by the updates of this Windows. That none is listed proves nothing, unless none at all came later.
+
+    Its own revision counts from Windows 10 on only, where every update is cumulative: before, an update of April 2017
+    that lacks the fix raises it, too.
+    """
     windows = software.version
-    holding = [one for one in software.updates if _holds(one, table)]
+    holding = [one for one in software.updates if _holds(one, windows, table)]
     installed = [one for one in holding if one.state in _IN]
-    trap = [one for one in software.updates if table.updates.get(one.name) is False and one.state in _IN]
-    value = ", ".join(dict.fromkeys(_update_text(one) for one in [*holding, *trap])) or "none of the list"
-    source = next((one.source for one in [*installed, *holding, *trap]), software.updates_source)
-    if windows is not None and windows[:3] >= table.fixed_from:
-        value = f"Windows {as_text(windows)}"
-        return _row(Check.UPDATES, ExposureVerdict.PROTECTED, value, source, _FIXED_FROM_RELEASE)
-    if windows is not None and windows[3] > 0 and table.is_fixed(windows):
-        value = f"Windows {as_text(windows)}, {value}"
-        return _row(Check.UPDATES, ExposureVerdict.PROTECTED, value, source, _INSTALLED)
+    others = [one for one in software.updates if one not in holding and one.state in _IN and one.version is None]
+    by_text = {phrased([one]): one for one in map(_update_said, [*holding, *others])}
+    said = list(by_text.values()) or [Phrase(text=_NONE_LISTED)]
+    source = next((one.source for one in [*installed, *holding, *others]), software.updates_source)
+    judged = _by_windows(windows, table)
+    if judged is not None and windows is not None:
+        return _row(Check.UPDATES, judged[0], [_as_found(f"Windows {as_text(windows)}"), *said], source, judged[1])
     if installed:
-        return _row(Check.UPDATES, ExposureVerdict.PROTECTED, value, source, _INSTALLED)
-    reasons = (_APRIL_2017,) if trap else ()
+        return _row(Check.UPDATES, ExposureVerdict.PROTECTED, said, source, _INSTALLED)
+    reasons = _not_counted(others, windows, table)
     if not software.updates_certain:
-        return _row(Check.UPDATES, ExposureVerdict.NOT_KNOWN, value, source, *reasons, _UPDATES_DAMAGED)
+        return _row(Check.UPDATES, ExposureVerdict.NOT_KNOWN, said, source, *reasons, _UPDATES_DAMAGED)
     if software.newest_utc is not None and software.newest_utc < FIX_PUBLISHED_UTC:
-        value += f", newest {software.newest_utc[:10]}"
-        return _row(Check.UPDATES, ExposureVerdict.EXPOSED, value, source, _NOTHING_SINCE)
-    return _row(Check.UPDATES, ExposureVerdict.NOT_KNOWN, value, source, *reasons, _LATER_MAY_HOLD)
+        said.append(Phrase(text=_NEWEST, of={"date": software.newest_utc[:10]}))
+        return _row(Check.UPDATES, ExposureVerdict.EXPOSED, said, source, _NOTHING_SINCE)
+    return _row(Check.UPDATES, ExposureVerdict.NOT_KNOWN, said, source, *reasons, _LATER_MAY_HOLD)
 
 
-def _holds(update: Update, table: FixTable) -> bool:
-    """Say whether an update brings the fix: as listed, or a rollup that makes a fixed Windows."""
-    if update.version is not None:
-        return table.is_fixed(update.version) is True
-    return table.updates.get(update.name) is True
+def _by_windows(windows: Version | None, table: FixTable) -> tuple[ExposureVerdict, str] | None:
+    """Judge by the number of Windows alone; None where it does not decide."""
+    if windows is None:
+        return None
+    if windows[:3] >= table.fixed_from:
+        return ExposureVerdict.PROTECTED, _FIXED_FROM_RELEASE
+    if table.was_never_fixed(windows):
+        return ExposureVerdict.EXPOSED, _NEVER_FIXED
+    is_cumulative = windows[0] >= _WINDOWS_10
+    return (ExposureVerdict.PROTECTED, _INSTALLED) if is_cumulative and table.is_fixed(windows) else None
 
 
-def _update_text(update: Update) -> str:
-    date = "" if update.installed_utc is None else f" {update.installed_utc[:10]}"
-    return f"{update.name} {update.state.value}{date}"
+def _not_counted(updates: Sequence[Update], windows: Version | None, table: FixTable) -> tuple[str, ...]:
+    """Return why installed updates that are in the table do not close the hole."""
+    told = {table.holds(one.name, windows) for one in updates}
+    return ((_APRIL_2017,) if False in told else ()) + ((_OTHER_PRODUCT,) if None in told else ())
+
+
+def _holds(update: Update, windows: Version | None, table: FixTable) -> bool:
+    """Say whether an update brings the fix to this Windows: as listed for it, or a rollup that makes it a fixed one."""
+    if update.version is None:
+        return table.holds(update.name, windows) is True
+    return windows is not None and update.version[:3] == windows[:3] and table.is_fixed(update.version) is True
+
+
+def _update_said(update: Update) -> Phrase:
+    return Phrase(text=_STATES[update.state], of={"update": update.name, "date": (update.installed_utc or "")[:10]})
 
 
 def _pending_rows(facts: ExposureFacts, table: FixTable) -> Iterator[ExposureRow]:
@@ -132,15 +173,16 @@ def _pending_rows(facts: ExposureFacts, table: FixTable) -> Iterator[ExposureRow
     for settings in facts.settings[:1]:
         for rename in settings.replaces_driver:
             source = rf"ControlSet{settings.number:03d}\Control\Session Manager\PendingFileRenameOperations"
-            yield _row(Check.PENDING, ExposureVerdict.NOTED, rename, source, _ONLY_AFTER_RESTART)
+            yield _row(Check.PENDING, ExposureVerdict.NOTED, [_as_found(rename)], source, _ONLY_AFTER_RESTART)
     if facts.software is None:
         return
     restart = facts.software.restart_pending
-    waiting = [one for one in facts.software.updates if one.state is UpdateState.PENDING and _holds(one, table)]
+    of_windows = [one for one in facts.software.updates if _holds(one, facts.software.version, table)]
+    waiting = [one for one in of_windows if one.state is UpdateState.PENDING]
     for update in waiting:
-        yield _row(Check.PENDING, ExposureVerdict.NOTED, _update_text(update), update.source, _ONLY_AFTER_RESTART)
+        yield _row(Check.PENDING, ExposureVerdict.NOTED, [_update_said(update)], update.source, _ONLY_AFTER_RESTART)
     if restart.value is not None and not waiting:
-        yield _row(Check.PENDING, ExposureVerdict.NOTED, "RebootPending", restart.source, _RESTART_PENDING)
+        yield _row(Check.PENDING, ExposureVerdict.NOTED, [_as_found("RebootPending")], restart.source, _RESTART_PENDING)
 
 
 def as_text(version: Version) -> str:
@@ -148,5 +190,16 @@ def as_text(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-def _row(check: Check, verdict: ExposureVerdict, value: str, source: str, *reasons: str) -> ExposureRow:
-    return ExposureRow(check=check, verdict=verdict, value=value, source=source, reasons=reasons)
+def _as_found(text: str) -> Phrase:
+    """Return what is the same in every language."""
+    return Phrase(text="{found}", of={"found": text})
+
+
+def _gone() -> Phrase:
+    return Phrase(text=_NOT_THERE)
+
+
+def _row(check: Check, verdict: ExposureVerdict, said: Sequence[Phrase], source: str, *reasons: str) -> ExposureRow:
+    return ExposureRow(
+        check=check, verdict=verdict, value=phrased(said), phrases=tuple(said), source=source, reasons=reasons
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from triage.model.exposure import Check, ExposureRow, ExposureVerdict
+from triage.model.exposure import Check, ExposureRow, ExposureVerdict, Phrase, phrased
 from triage.model.exposure_facts import ControlSetSettings, Found, ServiceStart, SoftwareSettings, Version
 from triage.model.text import N_
 
@@ -19,6 +19,7 @@ _TCP = "ncacn_ip_tcp"
 _NAMED = 8
 
 _SMB1_OFF = N_("The SMBv1 server is switched off.")
+_SMB1_NEW_ONLY = N_("Windows Vista and later heed SMB1 = 0; Windows XP and 2003 do not, and this may be one of them.")
 _SMB1_ON = N_("The SMBv1 server is on: nothing switches it off.")
 _SERVER_OFF = N_("The Server service does not start.")
 _SERVER_ON = N_("The Server service can run: it shares files over ports 445 and 139.")
@@ -32,6 +33,12 @@ _DCOM_OFF = N_("DCOM is switched off.")
 _DCOM_ON = N_("DCOM is on, as by default: port 135 answers.")
 _NO_TCP = N_("DCOM has no TCP/IP among its protocols.")
 _HAS_TCP = N_("DCOM listens on TCP/IP, as by default.")
+_IS = "{name} = {value}"
+_IS_EMPTY = N_("{name} is empty")
+_NOT_SET = N_("{name} not set")
+_NOT_REACHED = N_("{name} not reached")
+_NOT_THERE = N_("not there")
+_AND_MORE = N_("and {count} more")
 _NOT_TOLD = N_("The registry does not tell.")
 
 _Judged = tuple[ExposureVerdict, str]
@@ -40,7 +47,7 @@ _NOT_KNOWN: _Judged = (ExposureVerdict.NOT_KNOWN, _NOT_TOLD)
 
 def smb_rows(settings: ControlSetSettings, windows: Version | None) -> Iterator[ExposureRow]:
     """Yield the rows of one control set; `windows` is the version of Windows, where it is known."""
-    found, judged = _smb1_server(settings)
+    found, judged = _smb1_server(settings, windows)
     yield _row(Check.SMB1_SERVER, settings, [found], judged)
     yield _row(
         Check.SERVER_SERVICE, settings, [settings.server.start], _service(settings.server, _SERVER_OFF, _SERVER_ON)
@@ -61,14 +68,16 @@ def dcom_rows(software: SoftwareSettings) -> Iterator[ExposureRow]:
     yield _row(Check.DCOM_PROTOCOLS, None, [protocols], _dcom_protocols(protocols))
 
 
-def _smb1_server(settings: ControlSetSettings) -> tuple[Found, _Judged]:
-    """Judge by the server's own switch, then by its driver's service; return what decided."""
+def _smb1_server(settings: ControlSetSettings, windows: Version | None) -> tuple[Found, _Judged]:
+    """Judge by the server's own switch, which Windows Vista brought, then by its driver; return what decided."""
     off, on = (ExposureVerdict.MITIGATED, _SMB1_OFF), (ExposureVerdict.EXPOSED, _SMB1_ON)
-    if settings.smb1.value == 0:
+    if settings.smb1.value == 0 and windows is not None and windows[0] >= _VISTA:
         return settings.smb1, off
     judged = _service(settings.smb1_driver, _SMB1_OFF, _SMB1_ON)
     if judged != on:
         return settings.smb1_driver.start, judged
+    if settings.smb1.value == 0:
+        return settings.smb1, (ExposureVerdict.NOTED, _SMB1_NEW_ONLY)
     return settings.smb1, on if settings.smb1.certain else _NOT_KNOWN
 
 
@@ -112,13 +121,15 @@ def _dcom_protocols(found: Found) -> _Judged:
 
 
 def _row(check: Check, settings: ControlSetSettings | None, found: Sequence[Found], judged: _Judged) -> ExposureRow:
-    values = [f"{_name(one)} {_shown(one)}" for one in found[:_NAMED]]
+    said = [Phrase(text=_shown(one), of={"name": _name(one), "value": str(one.value)}) for one in found[:_NAMED]]
     if len(found) > _NAMED:
-        values.append(f"and {len(found) - _NAMED} more")
+        said.append(Phrase(text=_AND_MORE, of={"count": str(len(found) - _NAMED)}))
+    said = said or [Phrase(text=_NOT_THERE)]
     return ExposureRow(
         check=check,
         verdict=judged[0],
-        value="; ".join(values) or "not there",
+        value=phrased(said),
+        phrases=tuple(said),
         source=found[0].source if found else "",
         reasons=(judged[1],),
         control_set=None if settings is None else settings.role,
@@ -132,6 +143,7 @@ def _name(found: Found) -> str:
 
 
 def _shown(found: Found) -> str:
+    """Return the words for a value, with places for it and its name."""
     if found.value is None:
-        return "not set" if found.certain else "not reached"
-    return f"= {found.value}" if found.value != "" else "is empty"
+        return _NOT_SET if found.certain else _NOT_REACHED
+    return _IS if found.value != "" else _IS_EMPTY
