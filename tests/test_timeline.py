@@ -298,11 +298,13 @@ def test_a_clock_that_was_set_is_doubted() -> None:
 def test_a_log_in_local_time_is_doubted() -> None:
     log = replace(
         found(FindingKind.NETWORK, "Windows/pfirewall.log", "198.51.100.7", first=at("07:40:00"), last=at("07:41:00")),
-        facts={"clock": "local time; -480 minutes to UTC by China Standard Time, summer time not counted"},
+        facts={"clock": "local time; …", "time_zone": "China Standard Time", "summer_time": "none"},
     )
-    told = built([log], volumes=[volume(time_zone="China Standard Time")])
+    told = built([log])
     assert [(one.source, one.what) for one in told.events] == [(EventSource.TEXT_LOG, "198.51.100.7")] * 2
     assert doubts(told) == {DoubtKind.LOCAL_TIME: {"volume": "v1", "count": "2", "time_zone": "China Standard Time"}}
+    without_rule = built([replace(log, facts={**log.facts, "summer_time": "unknown"})])
+    assert set(doubts(without_rule)) == {DoubtKind.NO_SUMMER_RULE}
     in_utc = replace(log, facts={"clock": "UTC, as the log's header says"})
     assert built([in_utc]).doubts == ()
 

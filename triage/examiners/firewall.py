@@ -162,6 +162,6 @@ class FirewallExaminer:
                 "lines": str(traffic.lines),
                 "dropped": str(traffic.dropped),
                 **{f"{name}_in_log": moment.isoformat(" ") for name, moment in moments.items()},
-                "clock": self._clock.words(is_local=is_local),
+                **self._clock.facts(is_local=is_local),
             },
         )

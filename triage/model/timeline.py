@@ -75,6 +75,7 @@ class DoubtKind(StrEnum):
     """Why the clock, or what was read off it, may have been wrong."""
 
     LOCAL_TIME = "local-time"
+    NO_SUMMER_RULE = "no-summer-rule"
     HARDWARE_CLOCK = "hardware-clock"
     CLOCK_CHANGED = "clock-changed"
     CLOCK_SET_BACK = "clock-set-back"

@@ -61,8 +61,12 @@ MILESTONES: Mapping[str, str] = {
 }
 _DOUBTS: Mapping[str, str] = {
     DoubtKind.LOCAL_TIME: N_(
+        "{volume}: {count} entries come from logs in local time. They were converted by the time zone and the rule for "
+        "summer time that the registry holds today ({time_zone}): if others held then, they are off."
+    ),
+    DoubtKind.NO_SUMMER_RULE: N_(
         "{volume}: {count} entries come from logs in local time. They were converted by the time zone that the "
-        "registry names today ({time_zone}), without summer time: they may be an hour off."
+        "registry names today ({time_zone}), which has no rule for summer time there: they may be an hour off."
     ),
     DoubtKind.HARDWARE_CLOCK: N_(
         "{volume}: this Windows keeps local time ({time_zone}) in the hardware clock, and the disk holds another "

@@ -87,7 +87,7 @@ _WORD = re.compile("[a-z]+")
 _LAST_PART = re.compile(r".*[\\/](?=.)", re.DOTALL)
 _NAMING_FACTS = ("service", "service_name", "program", "threat", "value")
 _NAMED_BY_EXCERPT = (FindingKind.JOURNAL, FindingKind.EVENT_LOG)
-_TOLD_FACTS = ("renames", "clock", "record", "encrypted_doubt")
+_TOLD_FACTS = ("renames", "clock", "time_zone", "summer_time", "record", "encrypted_doubt")
 
 
 _BY_KIND = {kind: tuple(row for row in READINGS if row.finding is kind) for kind in FindingKind}
