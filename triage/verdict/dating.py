@@ -48,7 +48,7 @@ READINGS: tuple[Reading, ...] = (
     Reading(FindingKind.NAME, EventKind.ENCRYPTION_STARTED, ("encryption_started", *_CREATED), "shortcut-.*"),
     Reading(FindingKind.NAME, EventKind.PROGRAM_DROPPED, _CREATED),
     Reading(FindingKind.WORK_DIRECTORY, EventKind.PROGRAM_DROPPED, _CREATED),
-    Reading(FindingKind.SERVICE, EventKind.SERVICE_INSTALLED, ("key_last_written",)),
+    Reading(FindingKind.SERVICE, EventKind.SERVICE_KEY_WRITTEN, ("key_last_written",)),
     Reading(FindingKind.REGISTRY, EventKind.SETTING_CHANGED, ("key_last_written",)),
     Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, ("fn_created", "si_modified"), "key-state.*", each=True),
     Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, _CREATED),
