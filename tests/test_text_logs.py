@@ -170,6 +170,20 @@ def test_lines_that_are_no_records_are_counted() -> None:
     assert (gap.kind, gap.detail) == (GapKind.ARTEFACT, "lines that are no records: 3, the first is line 6")
 
 
+LOST = "2017-05-12 15:30:40 INFO-EVENTS-LOST - - - - - - - - - - - - {} -"
+
+
+@pytest.mark.parametrize(
+    ("counts", "lost"), [(["27000"], 27000), (["27000", "3"], 27003), (["-"], 0), (["9" * 5000], 0), (["٣"], 0)]
+)
+def test_events_that_the_firewall_lost_are_a_gap(counts: list[str], lost: int) -> None:
+    result = told(FIREWALL, [*HEAD.splitlines(), *scan(100), *(LOST.format(count) for count in counts)])
+    assert [finding.indicator for finding in result.findings] == [SPREADING]
+    [gap] = result.gaps
+    detail = f"events that the firewall lost and did not log: {lost}; {len(counts)} times"
+    assert (gap.kind, gap.detail, gap.where.path) == (GapKind.ARTEFACT, detail, FIREWALL)
+
+
 # --- names ---
 
 

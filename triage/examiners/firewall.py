@@ -110,6 +110,9 @@ class FirewallExaminer:
         if self._log.odd > 0:
             detail = f"lines that are no records: {self._log.odd}, the first is line {self._log.first_odd}"
             gaps.append(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where_is(self._subject)))
+        if self._log.lost_lines > 0:
+            detail = f"events that the firewall lost and did not log: {self._log.lost}; {self._log.lost_lines} times"
+            gaps.append(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where_is(self._subject)))
         return Told(findings=tuple(findings), gaps=tuple(gaps))
 
     def _take(self, indicator: str, connection: Connection, line: str) -> None:
