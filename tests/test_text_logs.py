@@ -180,7 +180,7 @@ def test_events_that_the_firewall_lost_are_a_gap(counts: list[str], lost: int) -
     result = told(FIREWALL, [*HEAD.splitlines(), *scan(100), *(LOST.format(count) for count in counts)])
     assert [finding.indicator for finding in result.findings] == [SPREADING]
     [gap] = result.gaps
-    detail = f"events that the firewall lost and did not log: {lost}; {len(counts)} times"
+    detail = f"events that the firewall did not log: {lost} (lines that say so: {len(counts)})"
     assert (gap.kind, gap.detail, gap.where.path) == (GapKind.ARTEFACT, detail, FIREWALL)
 
 

@@ -107,6 +107,7 @@ def test_summer_time_that_is_switched_off_or_unknown_to_the_zone_is_not_counted(
         {"DaylightStart": time_fields(3, 5, 2, 7)},
         {"DaylightStart": time_fields(0, 0, 0, 0)},
         {"DaylightStart": time_fields(3, 26, 2, 0, year=2017)},
+        {"DaylightStart": time_fields(3, 5, 2, 0, year=2017)},
         {"DaylightStart": time_fields(10, 5, 3, 0)},
         {"DaylightBias": 1 << 30},
     ],

@@ -111,7 +111,9 @@ class FirewallExaminer:
             detail = f"lines that are no records: {self._log.odd}, the first is line {self._log.first_odd}"
             gaps.append(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where_is(self._subject)))
         if self._log.lost_lines > 0:
-            detail = f"events that the firewall lost and did not log: {self._log.lost}; {self._log.lost_lines} times"
+            detail = (
+                f"events that the firewall did not log: {self._log.lost} (lines that say so: {self._log.lost_lines})"
+            )
             gaps.append(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where_is(self._subject)))
         return Told(findings=tuple(findings), gaps=tuple(gaps))
 
