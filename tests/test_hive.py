@@ -31,6 +31,7 @@ from triage.artefacts.key_nodes import MAX_CHILDREN, listed_subkeys, read_key_no
 from triage.artefacts.locate import HiveKind, hive_kind
 from triage.artefacts.regf import read_base_block
 from triage.artefacts.system import SystemHive
+from triage.artefacts.time_zone import TimeZone
 from triage.artefacts.windows import windows_info
 from triage.model.errors import ArtefactError
 from triage.model.gap import GapKind, Where
@@ -86,7 +87,7 @@ def test_system_hive_tells_services_name_and_zone(system_bytes: bytes) -> None:
     assert system.control_sets == (1, 2)
     assert system.windows.computer_name == "WIN7-PC"
     assert system.windows.time_zone == "China Standard Time"
-    assert system.time_zone_bias_minutes == -480
+    assert system.time_zone == TimeZone(bias_minutes=-480, name="China Standard Time")
     assert (system.windows.current_control_set, system.windows.last_known_good_control_set) == (1, 2)
     assert len(system.services) == 2 * len(SERVICES)
     [worm] = [one for one in system.services if one.name == "mssecsvc2.0" and one.control_set == 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import tarfile
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,10 @@ def test_windows_7_system_hive_whole() -> None:
 def test_windows_7_services_with_an_image_path() -> None:
     system = parse_system(unpacked("plaso/SYSTEM.xz"), WHERE)
     assert len([one for one in current(system) if one.image_path is not None]) == 401
-    assert system.time_zone_bias_minutes == 300
+    assert system.time_zone is not None
+    assert (system.time_zone.name, system.time_zone.bias_minutes) == ("Eastern Standard Time", 300)
+    utc = [system.time_zone.utc(datetime(2017, month, 12, 9, 30)) for month in (1, 5)]  # noqa: DTZ001 a log's local time
+    assert utc == [datetime(2017, 1, 12, 14, 30), datetime(2017, 5, 12, 13, 30)]  # noqa: DTZ001
 
 
 def current(system: SystemHive) -> list[Service]:

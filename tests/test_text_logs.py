@@ -17,6 +17,7 @@ from tests.test_registry_survey import CONFIG, case_with, hive_of
 from triage.artefacts.dns_text import DnsText
 from triage.artefacts.firewall_log import FirewallLog
 from triage.artefacts.text_lines import LONGEST_LINE, LineReader
+from triage.artefacts.time_zone import TimeZone
 from triage.examiners.clock import Clock
 from triage.examiners.firewall import MANY_TARGETS, SOME_TARGETS, SPREADING
 from triage.examiners.text_logs import TEXT_LOGS
@@ -33,7 +34,7 @@ HEAD = (
     "#Fields: date time action protocol src-ip dst-ip src-port dst-port size tcpflags tcpsyn tcpack tcpwin icmptype "
     "icmpcode info path\n\n"
 )
-CHINA = Clock(-480, "China Standard Time")
+CHINA = Clock(TimeZone(bias_minutes=-480, name="China Standard Time", has_rule=True))
 FIREWALL = "Windows/System32/LogFiles/Firewall/pfirewall.log"
 HOSTS = "Windows/System32/drivers/etc/hosts"
 SERVER = "Windows/System32/dns/dns.log"
@@ -167,6 +168,20 @@ def test_lines_that_are_no_records_are_counted() -> None:
     assert result.findings == ()
     [gap] = result.gaps
     assert (gap.kind, gap.detail) == (GapKind.ARTEFACT, "lines that are no records: 3, the first is line 6")
+
+
+LOST = "2017-05-12 15:30:40 INFO-EVENTS-LOST - - - - - - - - - - - - {} -"
+
+
+@pytest.mark.parametrize(
+    ("counts", "lost"), [(["27000"], 27000), (["27000", "3"], 27003), (["-"], 0), (["9" * 5000], 0), (["٣"], 0)]
+)
+def test_events_that_the_firewall_lost_are_a_gap(counts: list[str], lost: int) -> None:
+    result = told(FIREWALL, [*HEAD.splitlines(), *scan(100), *(LOST.format(count) for count in counts)])
+    assert [finding.indicator for finding in result.findings] == [SPREADING]
+    [gap] = result.gaps
+    detail = f"events that the firewall did not log: {lost} (lines that say so: {len(counts)})"
+    assert (gap.kind, gap.detail, gap.where.path) == (GapKind.ARTEFACT, detail, FIREWALL)
 
 
 # --- names ---
@@ -314,3 +329,20 @@ def test_texts_are_found_on_a_volume_and_dated_by_its_zone(tmp_path: Path) -> No
     assert times == ["2017-05-12T07:30:00.0000000Z"] * 2
     [gap] = case.gaps(GapKind.ARTEFACT)
     assert (gap.where.path, gap.material) == (FIREWALL + ".old", False)
+
+
+@needs_tool("mkntfs", "ntfs-3g", HIVE_TOOL)
+def test_a_log_is_dated_by_the_zone_of_its_own_windows(tmp_path: Path) -> None:
+    """Of a Windows without a hive no zone is known: its log gets no UTC time, not another Windows' one."""
+    west = hive_of(tmp_path).replace((-480 & 0xFFFFFFFF).to_bytes(4, "little"), (480).to_bytes(4, "little"))
+    log = (HEAD + row(0, SINKHOLE, port=80)).encode()
+    folders = ("Windows", "WIN2", "WIN3")
+    files = {f"{folder}/System32/LogFiles/Firewall/pfirewall.log": log for folder in folders}
+    hives = {f"{CONFIG}/SYSTEM": hive_of(tmp_path), "WIN2/System32/config/SYSTEM": west}
+    case = case_with(tmp_path, {**files, **hives})
+    found = {(finding.where.path or "").split("/")[0]: finding.times for finding in case.findings(FindingKind.NETWORK)}
+    assert {folder: times.get("first") for folder, times in found.items()} == {
+        "Windows": "2017-05-12T07:30:00.0000000Z",
+        "WIN2": "2017-05-12T23:30:00.0000000Z",
+        "WIN3": None,
+    }

@@ -19,6 +19,7 @@ from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Where
 from triage.model.timeline import DoubtKind, MilestoneKind, Timeline
 from triage.model.volume import VolumeInfo, WindowsInfo
+from triage.report.timeline_words import golden_line
 from triage.verdict import pace, timeline
 from triage.verdict.chronology import Chronology
 from triage.verdict.dating import READINGS, dates_of
@@ -86,7 +87,7 @@ def test_the_steps_of_an_infection_come_in_order_with_their_sources() -> None:
     told = built(INFECTION)
     assert [(one.kind, one.event.time_utc, one.event.source.value) for one in told.milestones] == [
         (MilestoneKind.DROPPED, at("07:30:00"), "$FN"),
-        (MilestoneKind.SERVICE_INSTALLED, at("07:31:00"), "registry"),
+        (MilestoneKind.SERVICE_KEY_WRITTEN, at("07:31:00"), "registry"),
         (MilestoneKind.ENCRYPTION_STARTED, at("07:44:00"), "$FN"),
         (MilestoneKind.FIRST_FILE_ENCRYPTED, at("07:45:10"), "$SI"),
         (MilestoneKind.NOTE_WRITTEN, at("07:45:11"), "$FN"),
@@ -230,6 +231,97 @@ def test_without_an_encrypted_file_the_golden_hours_go_to_the_shutdown() -> None
     assert golden.used_seconds == 25 * 60
 
 
+LATER = "2018-05-12T07:45:00.0000000Z"
+SERVICE_KEY = INFECTION[1]
+
+
+def pulled(alive: str, noted: str) -> Event:
+    """Return what Windows notes at the start after its plug was pulled."""
+    return replace(happened(EventKind.SYSTEM_CRASHED, noted), facts={"last_alive_utc": alive})
+
+
+@pytest.mark.parametrize("order", ["start-first", "crash-first"])
+def test_a_pulled_plug_ends_the_time_that_was_used_when_windows_was_last_alive(order: str) -> None:
+    boot, alive = "2017-05-13T07:46:00.0000000Z", at("07:46:00")
+    start = happened(EventKind.SYSTEM_STARTED, boot.replace("46:00", "46:02" if order == "crash-first" else "46:00"))
+    after = encrypted(4, "2017-05-13T07:47:00.0000000Z")
+    golden = built((*INFECTION[:5], after), [pulled(alive, boot.replace("46:00", "46:01")), start]).golden_hours
+    assert golden is not None
+    off = 24 * 60 * 60 + (order == "crash-first")
+    assert (golden.off_seconds, golden.used_seconds) == (off, 24 * 60 * 60 + 17 * 60 - off)
+
+
+def test_of_a_pulled_plug_only_the_time_after_the_malware_s_last_sign_counts_and_that_once() -> None:
+    """Windows notes that it is alive from time to time only; a shutdown on record is not counted again."""
+    early = pulled(at("07:40:00"), at("07:46:31"))
+    events = [early, happened(EventKind.SYSTEM_STARTED, at("07:46:30"))]
+    golden = built(INFECTION, events).golden_hours
+    assert golden is not None
+    assert golden.off_seconds == 40
+    golden = built(INFECTION, [*events, happened(EventKind.SYSTEM_STOPPED, at("07:46:00"))]).golden_hours
+    assert golden is not None
+    assert golden.off_seconds == 30
+    assert built(INFECTION, [pulled(HOSTILE, at("07:46:31"))]).golden_hours == built(INFECTION).golden_hours
+
+
+def test_without_an_encrypted_file_a_pulled_plug_ends_the_golden_hours() -> None:
+    golden = built(INFECTION[:1], [pulled(at("07:55:00"), "2017-05-13T07:00:00.0000000Z")]).golden_hours
+    assert golden is not None
+    assert (golden.used_seconds, golden.off_seconds) == (25 * 60, 0)
+
+
+# ---- times that may be too late
+
+
+def test_the_last_write_of_a_service_s_key_is_no_installation_and_a_first_sign_with_a_doubt() -> None:
+    told = built([SERVICE_KEY])
+    assert [one.kind for one in told.milestones] == [MilestoneKind.SERVICE_KEY_WRITTEN]
+    assert doubts(told) == {DoubtKind.FIRST_SIGN_EARLIER: {"first": at("07:31:00")}}
+    assert told.golden_hours is not None
+    assert "at least 0 s of 2 h were used" in golden_line(told.golden_hours)
+    earlier = built(INFECTION[:2])
+    assert doubts(earlier) == {}
+    assert earlier.golden_hours is not None
+    assert not earlier.golden_hours.at_least
+
+
+def test_a_key_that_was_written_later_does_not_lengthen_the_golden_hours() -> None:
+    late = replace(SERVICE_KEY, times={"key_last_written": LATER})
+    golden = built([INFECTION[0], late]).golden_hours
+    assert golden is not None
+    assert (golden.ended_utc, golden.used_seconds) == (at("07:30:00"), 0)
+
+
+def test_a_file_whose_rights_were_changed_a_year_later_is_told_beside() -> None:
+    told = built((*INFECTION, encrypted(9, LATER)))
+    last = [one.event.time_utc for one in told.milestones if one.kind is MilestoneKind.LAST_FILE_ENCRYPTED]
+    assert last == [at("07:47:00")]
+    assert told.golden_hours == built(INFECTION).golden_hours
+    assert told.encryption is not None
+    assert (told.encryption.last_utc, told.encryption.files, told.encryption.files_doubtful) == (at("07:47:00"), 4, 1)
+    assert told.encryption.per_minute[-1] == ("2017-05-12T07:47:00Z", 1)
+    assert doubts(told) == {DoubtKind.CHANGED_LATER: {"count": "1", "first": LATER, "last": LATER}}
+
+
+def test_a_file_that_the_journal_dates_a_year_later_is_the_last_one_and_with_it_those_before_hold() -> None:
+    settled = replace(encrypted(9, LATER), facts={"encrypted_from": "journal-rename"})
+    settled.times["encrypted"] = LATER
+    told = built((*INFECTION, encrypted(8, "2017-12-01T00:00:00.0000000Z"), settled))
+    assert doubts(told) == {}
+    assert told.encryption is not None
+    assert (told.encryption.last_utc, told.encryption.files_doubtful) == (LATER, 0)
+
+
+def test_a_night_in_which_the_computer_was_off_is_no_pause_of_the_encryption() -> None:
+    night = [
+        happened(EventKind.SYSTEM_STOPPED, at("07:50:00")),
+        happened(EventKind.SYSTEM_STARTED, "2017-05-13T07:00:00.0000000Z"),
+    ]
+    morning = (*INFECTION, encrypted(9, "2017-05-13T07:30:00.0000000Z"))
+    assert doubts(built(morning, night)) == {}
+    assert set(doubts(built(morning))) == {DoubtKind.CHANGED_LATER}
+
+
 # ---- bounds
 
 
@@ -298,11 +390,13 @@ def test_a_clock_that_was_set_is_doubted() -> None:
 def test_a_log_in_local_time_is_doubted() -> None:
     log = replace(
         found(FindingKind.NETWORK, "Windows/pfirewall.log", "198.51.100.7", first=at("07:40:00"), last=at("07:41:00")),
-        facts={"clock": "local time; -480 minutes to UTC by China Standard Time, summer time not counted"},
+        facts={"clock": "local time; …", "time_zone": "China Standard Time", "summer_time": "none"},
     )
-    told = built([log], volumes=[volume(time_zone="China Standard Time")])
+    told = built([log])
     assert [(one.source, one.what) for one in told.events] == [(EventSource.TEXT_LOG, "198.51.100.7")] * 2
     assert doubts(told) == {DoubtKind.LOCAL_TIME: {"volume": "v1", "count": "2", "time_zone": "China Standard Time"}}
+    without_rule = built([replace(log, facts={**log.facts, "summer_time": "unknown"})])
+    assert set(doubts(without_rule)) == {DoubtKind.NO_SUMMER_RULE}
     in_utc = replace(log, facts={"clock": "UTC, as the log's header says"})
     assert built([in_utc]).doubts == ()
 
@@ -373,7 +467,9 @@ def test_any_findings_and_events_give_a_timeline_in_order_that_adds_up(
     assert list(whole.events) == told
     assert whole.not_listed == 0
     single = sum(one.kind is EventKind.FILE_ENCRYPTED and "renames" not in one.facts for one in told)
-    assert (0 if whole.encryption is None else sum(count for _minute, count in whole.encryption.per_minute)) == single
+    moved = sum(int(one.values["count"]) for one in whole.doubts if one.kind is DoubtKind.CHANGED_LATER)
+    in_minutes = 0 if whole.encryption is None else sum(count for _minute, count in whole.encryption.per_minute)
+    assert in_minutes + moved == single
     if whole.golden_hours is not None:
         assert whole.golden_hours.used_seconds >= 0
         assert whole.golden_hours.off_seconds >= 0

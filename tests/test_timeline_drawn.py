@@ -63,7 +63,7 @@ def test_the_steps_stand_in_their_lanes_with_their_times() -> None:
     assert [one.name for one in drawing.lanes] == ["Malware", "Encryption", "Shadow copies", "Windows"]
     assert [one.text for one in lane(drawing, "Malware").labels][::-1] == [
         "07:12:08 first program dropped: mssecsvc.exe",
-        "07:12:09 service installed: SYSTEM",
+        "07:12:09 service key last written: SYSTEM",
     ]
     assert {one.shape for one in lane(drawing, "Windows").marks} == {"start", "stop", "clock"}
     (shadows,) = lane(drawing, "Shadow copies").marks
@@ -113,6 +113,10 @@ def test_days_in_which_nothing_happened_are_cut_out_and_told() -> None:
     assert len(drawing.spans) == 2
     assert drawing.bar_minutes == 1
     assert {tick.date for tick in drawing.ticks if tick.date} == {"2017-05-12", "2017-05-15"}
+
+
+def test_a_file_whose_time_was_moved_later_is_not_drawn() -> None:
+    assert drawn(built((*INFECTION, encrypted(9, "2018-05-12T07:45:00.0000000Z")))) == drawn(built(INFECTION))
 
 
 def test_what_happened_long_before_is_not_drawn_and_counted() -> None:

@@ -1,7 +1,8 @@
 """The log of Windows' firewall, `pfirewall.log`: connections it let pass or dropped, where it was told to keep one.
 
 Lines of fields between spaces, `-` for none, in the order that a line `#Fields:` gives; `#Time Format:` says whether
-times are local, and nearly always they are. `OPEN` (XP) and the path `SEND` mark what this computer began.
+times are local, and nearly always they are. `OPEN` (XP) and the path `SEND` mark what this computer began. A line
+`INFO-EVENTS-LOST` says in the field `info` how many events the firewall had no time to write.
 
 Source: "Windows Firewall with Advanced Security: Interpreting the firewall log file" (Microsoft, TechNet).
 """
@@ -18,7 +19,8 @@ _FIELDS_OF_XP = (
 )  # fmt: skip
 _NEEDED = ("date", "time", "action", "protocol", "dst-ip", "dst-port")
 _OUTBOUND_ACTION, _OUTBOUND_PATH = "OPEN", "SEND"
-_DROPPED = "DROP"
+_LONGEST_COUNT = 10  # digits of a 32-bit number
+_DROPPED, _LOST = "DROP", "INFO-EVENTS-LOST"
 
 
 class Connection(Struct, frozen=True, kw_only=True):
@@ -33,7 +35,8 @@ class Connection(Struct, frozen=True, kw_only=True):
 
 class FirewallLog:
     """Parses one log line by line. `is_local` tells what its header says of its times; `odd` counts lines that are no
-    records, the first of them `first_odd` (from 1).
+    records, the first of them `first_odd` (from 1). `lost` counts the events that were not written, as
+    `lost_lines` lines tell; of one that does not say how many, none are counted.
     """
 
     def __init__(self) -> None:
@@ -42,6 +45,8 @@ class FirewallLog:
         self.is_local = True
         self.odd = 0
         self.first_odd = 0
+        self.lost = 0
+        self.lost_lines = 0
 
     def outbound(self, line: str) -> Connection | None:
         """Return what a line says, where it is of an outbound connection."""
@@ -55,6 +60,9 @@ class FirewallLog:
             self._note_odd()
             return None
         action = fields[places["action"]].upper()
+        if action == _LOST:
+            self._note_lost(fields)
+            return None
         sent = path < len(fields) and fields[path].upper() == _OUTBOUND_PATH
         port = fields[places["dst-port"]]
         if not (sent or action == _OUTBOUND_ACTION) or port == "-":
@@ -79,6 +87,12 @@ class FirewallLog:
                 self._places = places
         elif name == "#Time Format":
             self.is_local = value.strip().lower() not in ("utc", "gmt")
+
+    def _note_lost(self, fields: list[str]) -> None:
+        place = self._places.get("info", len(fields))
+        told = fields[place] if place < len(fields) else ""
+        self.lost_lines += 1
+        self.lost += int(told) if told.isascii() and told.isdecimal() and len(told) <= _LONGEST_COUNT else 0
 
     def _note_odd(self) -> None:
         self.odd += 1

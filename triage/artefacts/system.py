@@ -18,6 +18,7 @@ from triage.artefacts.mounted_devices import read_drive_letters
 from triage.artefacts.pending_renames import PendingRenames, read_pending_renames
 from triage.artefacts.regf import Damage
 from triage.artefacts.smb import read_control_set
+from triage.artefacts.time_zone import TimeZone, read_time_zone, zone_name
 from triage.model.exposure import ControlSetRole
 from triage.model.exposure_facts import ControlSetSettings
 from triage.model.filetime import filetime_to_iso
@@ -26,7 +27,6 @@ from triage.model.volume import WindowsInfo
 
 _CONTROL_SET = re.compile(r"ControlSet([0-9]{3})", re.IGNORECASE | re.ASCII)
 _COMPUTER_NAME_KEYS = ("ComputerName", "ActiveComputerName")
-_MINUTES_SIGN_BIT = 1 << 31
 
 
 class Service(Struct, frozen=True, kw_only=True):
@@ -53,7 +53,6 @@ class SystemHive(Struct, frozen=True, kw_only=True):
     """What a SYSTEM hive says.
 
     `settings` are those of the current control set and of the last known good one, where it is another.
-    `time_zone_bias_minutes` is what has to be added to local time for UTC.
     """
 
     where: Where
@@ -62,7 +61,7 @@ class SystemHive(Struct, frozen=True, kw_only=True):
     services: tuple[Service, ...] = ()
     pending_renames: tuple[PendingRenames, ...] = ()
     settings: tuple[ControlSetSettings, ...] = ()
-    time_zone_bias_minutes: int | None = None
+    time_zone: TimeZone | None = None
 
     def role(self, control_set: int) -> ControlSetRole | None:
         """Say what Windows does with a control set; None where the hive does not name the current one."""
@@ -94,7 +93,7 @@ def read_system(hive: Hive) -> SystemHive:
         windows=WindowsInfo(
             drive_letters=read_drive_letters(hive),
             computer_name=next((name for control in controls if (name := _computer_name(control))), None),
-            time_zone=None if time_zone is None else _time_zone(time_zone),
+            time_zone=None if time_zone is None else zone_name(time_zone),
             hardware_clock_is_utc=None if time_zone is None else time_zone.number("RealTimeIsUniversal") == 1,
             current_control_set=current,
             last_known_good_control_set=last_known_good,
@@ -105,7 +104,7 @@ def read_system(hive: Hive) -> SystemHive:
         services=tuple(services),
         pending_renames=pending,
         settings=_settings(hive, control_sets, current, last_known_good, pending),
-        time_zone_bias_minutes=None if time_zone is None else _bias_minutes(time_zone),
+        time_zone=None if time_zone is None else read_time_zone(time_zone),
     )
 
 
@@ -171,14 +170,3 @@ def _computer_name(control: HiveKey) -> str | None:
     key = control.subkey("ComputerName")
     named = [] if key is None else [key.subkey(name) for name in _COMPUTER_NAME_KEYS]
     return next((text for key in named if key is not None and (text := key.text("ComputerName"))), None)
-
-
-def _time_zone(key: HiveKey) -> str | None:
-    """Return the zone's name: TimeZoneKeyName since Vista, before it the (translated) StandardName."""
-    return key.text("TimeZoneKeyName") or key.text("StandardName") or None
-
-
-def _bias_minutes(key: HiveKey) -> int | None:
-    """Return Bias, a signed number in a DWORD."""
-    bias = key.number("Bias")
-    return None if bias is None else (bias ^ _MINUTES_SIGN_BIT) - _MINUTES_SIGN_BIT

@@ -110,6 +110,11 @@ class FirewallExaminer:
         if self._log.odd > 0:
             detail = f"lines that are no records: {self._log.odd}, the first is line {self._log.first_odd}"
             gaps.append(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where_is(self._subject)))
+        if self._log.lost_lines > 0:
+            detail = (
+                f"events that the firewall did not log: {self._log.lost} (lines that say so: {self._log.lost_lines})"
+            )
+            gaps.append(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where_is(self._subject)))
         return Told(findings=tuple(findings), gaps=tuple(gaps))
 
     def _take(self, indicator: str, connection: Connection, line: str) -> None:
@@ -162,6 +167,6 @@ class FirewallExaminer:
                 "lines": str(traffic.lines),
                 "dropped": str(traffic.dropped),
                 **{f"{name}_in_log": moment.isoformat(" ") for name, moment in moments.items()},
-                "clock": self._clock.words(is_local=is_local),
+                **self._clock.facts(is_local=is_local),
             },
         )

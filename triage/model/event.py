@@ -15,6 +15,7 @@ class EventKind(StrEnum):
     PROGRAM_DROPPED = "program-dropped"
     PROGRAM_RUN = "program-run"
     SERVICE_INSTALLED = "service-installed"
+    SERVICE_KEY_WRITTEN = "service-key-written"
     SERVICE_STARTED = "service-started"
     SERVICE_STOPPED = "service-stopped"
     SERVICE_FAILED = "service-failed"

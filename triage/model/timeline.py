@@ -17,6 +17,7 @@ class MilestoneKind(StrEnum):
     DROPPED = "dropped"
     RUN = "run"
     SERVICE_INSTALLED = "service-installed"
+    SERVICE_KEY_WRITTEN = "service-key-written"
     CONNECTED = "connected"
     ENCRYPTION_STARTED = "encryption-started"
     FIRST_FILE_ENCRYPTED = "first-file-encrypted"
@@ -40,7 +41,8 @@ class EncryptionRate(Struct, frozen=True, kw_only=True):
     """How fast files were encrypted, from the encrypted files that lie on the disk, each dated by itself.
 
     `per_minute` holds the busiest minutes, in order, each with the files that were encrypted in it: all of them, unless
-    the dates are so scattered that `minutes_not_listed` others, of `files_not_listed` files, are left out.
+    the dates are so scattered that `minutes_not_listed` others, of `files_not_listed` files, are left out. The time of
+    `files_doubtful` others was moved later: they are in no minute, and not the last file.
     """
 
     files: int
@@ -49,6 +51,7 @@ class EncryptionRate(Struct, frozen=True, kw_only=True):
     per_minute: tuple[tuple[str, int], ...]
     minutes_not_listed: int = 0
     files_not_listed: int = 0
+    files_doubtful: int = 0
 
     @property
     def most_in_a_minute(self) -> int:
@@ -61,13 +64,15 @@ class GoldenHours(Struct, frozen=True, kw_only=True):
 
     Those `estimate_seconds` are a practitioner's estimate, nothing measured. `used_seconds` go from the first sign of
     the malware to the last file that it encrypted (where there is none: to its last sign, or the last shutdown after
-    it), less the `off_seconds` in which the computer is known to have been off.
+    it), less the `off_seconds` in which the computer is known to have been off. They are `at_least` so many where the
+    first sign is dated by a time that something later may have moved.
     """
 
     started_utc: str
     ended_utc: str
     used_seconds: int
     off_seconds: int
+    at_least: bool = False
     estimate_seconds: int = GOLDEN_SECONDS
 
 
@@ -75,11 +80,14 @@ class DoubtKind(StrEnum):
     """Why the clock, or what was read off it, may have been wrong."""
 
     LOCAL_TIME = "local-time"
+    NO_SUMMER_RULE = "no-summer-rule"
     HARDWARE_CLOCK = "hardware-clock"
     CLOCK_CHANGED = "clock-changed"
     CLOCK_SET_BACK = "clock-set-back"
     BEFORE_INSTALLATION = "before-installation"
     IN_THE_FUTURE = "in-the-future"
+    FIRST_SIGN_EARLIER = "first-sign-earlier"
+    CHANGED_LATER = "changed-later"
 
 
 class ClockDoubt(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from triage.artefacts.locate import LOG_SUFFIXES, HiveKind, hive_kind, is_older_
 from triage.artefacts.regf_plan import LogFile
 from triage.artefacts.regf_replay import is_dirty
 from triage.artefacts.system import SystemHive
+from triage.artefacts.time_zone import TimeZone
 from triage.artefacts.windows import windows_info
 from triage.examiners.registry import ExaminedHive, examine_hive
 from triage.examiners.views import in_older_copy
@@ -124,10 +125,14 @@ class RegistrySurvey:
         )
 
     @property
-    def bias_minutes(self) -> int | None:
-        """What has to be added to this Windows' local time for UTC, once all is examined; None where no hive tells."""
-        biases = (told.system.time_zone_bias_minutes for _hive, told in self._examined if told.system is not None)
-        return next((bias for bias in biases if bias is not None), None)
+    def zones(self) -> dict[str, TimeZone]:
+        """The zone of each Windows whose hives tell it, by its folder in lower case, once all is examined."""
+        zones: dict[str, TimeZone] = {}
+        for hive, told in self._examined:  # of a copy in RegBack only where the hive itself tells none
+            folder, inside, _name = hive.path.lower().partition("/system32/config/")
+            if inside and told.system is not None and told.system.time_zone is not None:
+                zones.setdefault(folder, told.system.time_zone)
+        return zones
 
     def installations(self) -> list[Installation]:
         """Return each Windows whose hives were examined; older copies of hives say nothing of the Windows of today."""

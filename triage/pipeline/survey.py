@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
+from triage.artefacts.time_zone import TimeZone
 from triage.examiners.artefact_file import Surroundings
-from triage.examiners.clock import Clock
 from triage.examiners.dating import dated
 from triage.examiners.names import NameExaminer
 from triage.examiners.places import times_of
@@ -111,18 +111,18 @@ class Surveyor:
         streams = Streams(ntfs, table, paths)
         self._note_gaps(table.gaps)
         self._note_gaps(gaps_of_links(ntfs, table, paths))
-        volume, windows, installations, bias_minutes = Where(volume=ntfs.id), None, [], None
+        volume, windows, installations = Where(volume=ntfs.id), None, []
+        zones: dict[str, TimeZone] = {}
         if begin(HIVES, volume):
             registry = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes)
             windows, installations = registry.examine(), registry.installations()
-            bias_minutes = registry.bias_minutes
+            zones = registry.zones
         computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
         names = NameExaminer(self._indicators.names, computed)
         known = Known(self._indicators.names, self._indicators.digests, computed)
         examine_artefacts(ntfs, table, paths, streams, Surroundings(known, self._threads), self._notes, begin)
         if begin(TEXTS, volume):
-            clock = Clock(bias_minutes, windows.time_zone if windows else None)
-            TextLogs(ntfs, clock, self._indicators.network, self._notes).examine(table, paths, streams)
+            TextLogs(ntfs, zones, self._indicators.network, self._notes).examine(table, paths, streams)
         begin(WHOLE_VOLUME, volume)
         told = self._names(ntfs, table, paths, names)
         reconciliation, gaps = reconcile(ntfs, table, streams, _count_orphans(table, paths))

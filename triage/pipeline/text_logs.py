@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from triage.artefacts.text_lines import LONGEST_LINE, LineReader
+from triage.artefacts.time_zone import TimeZone
 from triage.examiners.clock import Clock
 from triage.examiners.places import where_is
 from triage.examiners.text_logs import TEXT_LOGS, TextLog
@@ -22,11 +25,16 @@ _WINDOW_BYTES = 1 << 20
 
 
 class TextLogs:
-    """Examines the texts of one volume; `clock` tells what its local times mean."""
+    """Examines the texts of one volume.
 
-    def __init__(self, ntfs: NtfsVolume, clock: Clock, network: NetworkIndicators, notes: Notes) -> None:
+    `zones` are those of its Windows by their folders in lower case: a log in one tells the local time of that one.
+    """
+
+    def __init__(
+        self, ntfs: NtfsVolume, zones: Mapping[str, TimeZone], network: NetworkIndicators, notes: Notes
+    ) -> None:
         self._ntfs = ntfs
-        self._clock = clock
+        self._zones = zones
         self._network = network
         self._notes = notes
         self._reader = StreamReader(_WINDOW_BYTES, overlap_bytes=0)
@@ -47,7 +55,7 @@ class TextLogs:
 
     def _examine(self, log: TextLog, plan: StreamPlan) -> None:
         lines, subject, reader = LineReader(), plan.subject, self._reader
-        examiner = log.examiner(subject, self._clock, self._network)
+        examiner = log.examiner(subject, self._clock(subject.path), self._network)
         left_bytes = _LARGEST_BYTES
         for window in reader.windows(self._ntfs, plan):
             left_bytes -= len(window.view)
@@ -66,6 +74,11 @@ class TextLogs:
         if lines.cut > 0:
             detail = f"lines longer than {LONGEST_LINE} characters, examined in pieces: {lines.cut}"
             self._note_gap(detail, where_is(subject), None)
+
+    def _clock(self, path: str) -> Clock:
+        """Return the clock by which the Windows wrote in whose folder a log lies."""
+        zones = (zone for folder, zone in self._zones.items() if path.lower().startswith(f"{folder}/"))
+        return Clock(next(zones, None))
 
     def _note_gap(self, detail: str, where: Where, length_bytes: int | None) -> None:
         self._notes.gap(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where, bytes=length_bytes))

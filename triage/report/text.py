@@ -155,7 +155,7 @@ def _timeline(timeline: Timeline) -> Iterator[str]:
         yield f"  {rate_line(timeline.encryption)}"
     yield f"  {golden_line(timeline.golden_hours)}"
     if timeline.doubts:
-        yield "  " + _("Reasons to doubt that clock: {count}; see the report").format(count=len(timeline.doubts))
+        yield "  " + _("Reasons to doubt these times: {count}; see the report").format(count=len(timeline.doubts))
 
 
 def _reason(item: Finding | Gap) -> str:

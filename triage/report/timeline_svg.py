@@ -122,7 +122,12 @@ def _minutes(timeline: Timeline) -> Iterator[tuple[str, int]]:
 def _drawn(timeline: Timeline) -> list[Drawn]:
     """Return the events that are drawn, by time: the malware's, and what else happened within an hour of those."""
     labels = {_identity(one.event): _label(one) for one in timeline.milestones}
-    dated = [one for one in timeline.events if canonical_iso(one.time_utc) is not None]
+    last_utc = "" if timeline.encryption is None else timeline.encryption.last_utc  # what is later was moved
+    dated = [
+        one
+        for one in timeline.events
+        if canonical_iso(one.time_utc) is not None and not (is_counted(one) and one.time_utc > last_utc)
+    ]
     of_malware = [unix_seconds(one.time_utc) for one in dated if one.family is not None]
     if not of_malware:
         return []

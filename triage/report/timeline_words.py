@@ -13,6 +13,7 @@ EVENT_KINDS: Mapping[str, str] = {
     EventKind.PROGRAM_DROPPED: N_("program dropped"),
     EventKind.PROGRAM_RUN: N_("program run"),
     EventKind.SERVICE_INSTALLED: N_("service installed"),
+    EventKind.SERVICE_KEY_WRITTEN: N_("service key last written"),
     EventKind.SERVICE_STARTED: N_("service started"),
     EventKind.SERVICE_STOPPED: N_("service stopped"),
     EventKind.SERVICE_FAILED: N_("service failed"),
@@ -48,6 +49,7 @@ MILESTONES: Mapping[str, str] = {
     MilestoneKind.DROPPED: N_("first program dropped"),
     MilestoneKind.RUN: N_("first program run"),
     MilestoneKind.SERVICE_INSTALLED: N_("service installed"),
+    MilestoneKind.SERVICE_KEY_WRITTEN: N_("service key last written"),
     MilestoneKind.CONNECTED: N_("first connection"),
     MilestoneKind.ENCRYPTION_STARTED: N_("encryption started"),
     MilestoneKind.FIRST_FILE_ENCRYPTED: N_("first file encrypted"),
@@ -61,8 +63,12 @@ MILESTONES: Mapping[str, str] = {
 }
 _DOUBTS: Mapping[str, str] = {
     DoubtKind.LOCAL_TIME: N_(
+        "{volume}: {count} entries come from logs in local time. They were converted by the time zone and the rule for "
+        "summer time that the registry holds today ({time_zone}): if others held then, they are off."
+    ),
+    DoubtKind.NO_SUMMER_RULE: N_(
         "{volume}: {count} entries come from logs in local time. They were converted by the time zone that the "
-        "registry names today ({time_zone}), without summer time: they may be an hour off."
+        "registry names today ({time_zone}), which has no rule for summer time there: they may be an hour off."
     ),
     DoubtKind.HARDWARE_CLOCK: N_(
         "{volume}: this Windows keeps local time ({time_zone}) in the hardware clock, and the disk holds another "
@@ -81,6 +87,14 @@ _DOUBTS: Mapping[str, str] = {
     DoubtKind.IN_THE_FUTURE: N_(
         "{volume}: {count} entries are later than this examination, the last {last}: that clock or the one of the "
         "examining machine is wrong."
+    ),
+    DoubtKind.FIRST_SIGN_EARLIER: N_(
+        "The first dated trace of the malware is the last write of a registry key ({first}): the malware came "
+        "then or earlier, and the golden hours began with it."
+    ),
+    DoubtKind.CHANGED_LATER: N_(
+        "{count} encrypted files are dated only by the last change of their records, long after the others ({first} to "
+        "{last}). A change of rights or attributes moves that time: they count neither for the pace nor for the end."
     ),
 }
 _MOMENTS = ("first", "last", "installed")
@@ -115,9 +129,12 @@ def golden_line(golden: GoldenHours) -> str:
         return _(
             "Golden hours (a practitioner's estimate): all {estimate} were used, the malware ran for {used}"
         ).format(estimate=estimate, used=used)
-    return _("Golden hours (a practitioner's estimate): {used} of {estimate} were used").format(
-        used=used, estimate=estimate
+    said = (
+        _("Golden hours (a practitioner's estimate): at least {used} of {estimate} were used")
+        if golden.at_least
+        else _("Golden hours (a practitioner's estimate): {used} of {estimate} were used")
     )
+    return said.format(used=used, estimate=estimate)
 
 
 def duration(seconds: int) -> str:

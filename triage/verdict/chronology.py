@@ -6,7 +6,7 @@ whenever it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -59,6 +59,10 @@ class Chronology:
             if key not in told:
                 told.add(key)
                 yield event
+
+    def last(self, fits: Callable[[Event], bool]) -> Event | None:
+        """Return the last event that fits, None where none does."""
+        return next((event for row in reversed(self._rows) if fits(event := _event(row))), None)
 
     def _add_event(self, event: Event) -> None:
         moment = canonical_iso(event.time_utc)

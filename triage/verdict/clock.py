@@ -14,10 +14,10 @@ from triage.model.change import JournalSummary
 from triage.model.event import Event, EventKind, EventSource
 from triage.model.filetime import canonical_iso, unix_seconds
 from triage.model.timeline import ClockDoubt, DoubtKind
-from triage.model.volume import VolumeInfo, WindowsInfo
+from triage.model.volume import VolumeInfo
 
 SMALLEST_STEP_SECONDS = 60
-_LOCAL = "local time"
+_LOCAL, _RULE_UNKNOWN = "local time", "unknown"
 _OF_OTHER_SYSTEMS = frozenset({"ext4", "btrfs", "xfs", "swap", "lvm", "luks"})
 
 
@@ -29,7 +29,7 @@ class ClockSurvey:
         self._others = sorted({one.filesystem for one in volumes} & _OF_OTHER_SYSTEMS)
         self._journals = journals
         self._examined_utc = canonical_iso(examined_utc)
-        self._local: Counter[str] = Counter()
+        self._local: Counter[tuple[DoubtKind, str, str]] = Counter()
         self._too_early: Counter[str] = Counter()
         self._logs: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self._changes: list[Event] = []
@@ -42,7 +42,9 @@ class ClockSurvey:
         windows = self._windows.get(volume)
         self._last_utc = event.time_utc
         if event.facts.get("clock", "").startswith(_LOCAL):
-            self._local[volume] += 1
+            has_rule = event.facts.get("summer_time") != _RULE_UNKNOWN
+            kind = DoubtKind.LOCAL_TIME if has_rule else DoubtKind.NO_SUMMER_RULE
+            self._local[kind, volume, event.facts.get("time_zone", "")] += 1
         if event.source is EventSource.EVENT_LOG and event.facts.get("record", "").isdecimal():
             log = volume, event.where.path or ""
             self._logs.setdefault(log, []).append((int(event.facts["record"]), unix_seconds(event.time_utc)))
@@ -59,9 +61,8 @@ class ClockSurvey:
 
     def _of_conversion(self) -> Iterator[ClockDoubt]:
         """Yield where local time was, or may have been, taken for UTC or the other way round."""
-        for volume, count in self._local.items():
-            windows = self._windows.get(volume, WindowsInfo())
-            yield _doubt(DoubtKind.LOCAL_TIME, volume=volume, count=count, time_zone=windows.time_zone or "")
+        for (kind, volume, time_zone), count in self._local.items():
+            yield _doubt(kind, volume=volume, count=count, time_zone=time_zone)
         for volume, windows in self._windows.items():
             if self._others and windows.hardware_clock_is_utc is False:
                 yield _doubt(

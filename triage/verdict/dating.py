@@ -48,7 +48,7 @@ READINGS: tuple[Reading, ...] = (
     Reading(FindingKind.NAME, EventKind.ENCRYPTION_STARTED, ("encryption_started", *_CREATED), "shortcut-.*"),
     Reading(FindingKind.NAME, EventKind.PROGRAM_DROPPED, _CREATED),
     Reading(FindingKind.WORK_DIRECTORY, EventKind.PROGRAM_DROPPED, _CREATED),
-    Reading(FindingKind.SERVICE, EventKind.SERVICE_INSTALLED, ("key_last_written",)),
+    Reading(FindingKind.SERVICE, EventKind.SERVICE_KEY_WRITTEN, ("key_last_written",)),
     Reading(FindingKind.REGISTRY, EventKind.SETTING_CHANGED, ("key_last_written",)),
     Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, ("fn_created", "si_modified"), "key-state.*", each=True),
     Reading(FindingKind.KEY_FILE, EventKind.KEY_WRITTEN, _CREATED),
@@ -87,7 +87,7 @@ _WORD = re.compile("[a-z]+")
 _LAST_PART = re.compile(r".*[\\/](?=.)", re.DOTALL)
 _NAMING_FACTS = ("service", "service_name", "program", "threat", "value")
 _NAMED_BY_EXCERPT = (FindingKind.JOURNAL, FindingKind.EVENT_LOG)
-_TOLD_FACTS = ("renames", "clock", "record", "encrypted_doubt")
+_TOLD_FACTS = ("renames", "clock", "time_zone", "summer_time", "record", "encrypted_doubt")
 
 
 _BY_KIND = {kind: tuple(row for row in READINGS if row.finding is kind) for kind in FindingKind}

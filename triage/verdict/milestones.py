@@ -27,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     Rule(MilestoneKind.DROPPED, (EventKind.PROGRAM_DROPPED,)),
     Rule(MilestoneKind.RUN, (EventKind.PROGRAM_RUN,)),
     Rule(MilestoneKind.SERVICE_INSTALLED, (EventKind.SERVICE_INSTALLED,)),
+    Rule(MilestoneKind.SERVICE_KEY_WRITTEN, (EventKind.SERVICE_KEY_WRITTEN,)),
     Rule(MilestoneKind.CONNECTED, (EventKind.CONNECTION,)),
     Rule(MilestoneKind.ENCRYPTION_STARTED, (EventKind.ENCRYPTION_STARTED, EventKind.KEY_WRITTEN)),
     Rule(MilestoneKind.FIRST_FILE_ENCRYPTED, (EventKind.FILE_ENCRYPTED,)),
@@ -50,11 +51,13 @@ class MilestoneSurvey:
         self._found: dict[MilestoneKind, Event] = {}
         self._is_infected = False
 
-    def add(self, event: Event) -> None:
-        """Take the next event."""
+    def add(self, event: Event, *, is_sign: bool) -> None:
+        """Take the next event; `is_sign` where malware was at work at that moment: its last deed is one such."""
         self._is_infected |= event.family is not None
         for rule in _BY_KIND[event.kind]:
             if rule.of_malware and event.family is None:
+                continue
+            if rule.is_last and rule.of_malware and not is_sign:
                 continue
             if rule.is_last or (self._is_infected and rule.milestone not in self._found):
                 self._found[rule.milestone] = event

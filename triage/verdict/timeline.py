@@ -15,10 +15,12 @@ from triage.model.event import Event, EventKind
 from triage.model.filetime import unix_seconds
 from triage.model.timeline import Milestone, Timeline
 from triage.model.volume import VolumeInfo
+from triage.verdict.certainty import CertaintySurvey
 from triage.verdict.chronology import Chronology
 from triage.verdict.clock import ClockSurvey
 from triage.verdict.milestones import MilestoneSurvey
 from triage.verdict.pace import GoldenHoursSurvey, RateSurvey
+from triage.verdict.power import PowerSurvey
 
 EVENTS_LISTED = 500
 _MANY_OF_A_KIND = (
@@ -38,20 +40,24 @@ def build_timeline(
 ) -> Timeline:
     """Return the timeline; `volumes`, `journals` and when the case was begun tell how far its clock can be trusted."""
     counts: Counter[EventKind] = Counter()
-    milestones, rate, golden_hours = MilestoneSurvey(), RateSurvey(), GoldenHoursSurvey()
+    power = PowerSurvey()
+    certainty = CertaintySurvey(chronology, power)
+    milestones, rate, golden_hours = MilestoneSurvey(), RateSurvey(), GoldenHoursSurvey(power)
     clock = ClockSurvey(volumes, journals, examined_utc)
     for event in chronology:
         counts[event.kind] += 1
-        milestones.add(event)
-        rate.add(event)
-        golden_hours.add(event)
+        is_sign = certainty.is_sign(event)
+        power.add(event, is_sign=is_sign)
+        milestones.add(event, is_sign=is_sign)
+        rate.add(event, is_sign=is_sign)
+        golden_hours.add(event, is_sign=is_sign)
         clock.add(event)
     listed = _listed(chronology, milestones.result())
     return Timeline(
         milestones=milestones.result(),
         encryption=rate.result(),
         golden_hours=golden_hours.result(),
-        doubts=clock.result(),
+        doubts=(*clock.result(), *certainty.result()),
         by_kind={kind.value: counts[kind] for kind in EventKind if kind in counts},
         undated=chronology.undated,
         not_listed=counts.total() - len(listed),
