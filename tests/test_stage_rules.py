@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from triage.model.event import Event, EventKind, EventSource
-from triage.model.finding import Finding, FindingKind, Severity
+from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import Confidence
 from triage.model.verdict import Bearing, SpecialCase, Stage, StageJudgement
@@ -183,6 +183,11 @@ def test_the_kill_switch_is_recognised_by_what_did_not_come_after_it() -> None:
     assert specials(weighed(WORM, run)) == {SpecialCase.KILL_SWITCH: Confidence.MEDIUM}
     assert specials(weighed(WORM)) == {SpecialCase.KILL_SWITCH: Confidence.LOW}
     assert SpecialCase.KILL_SWITCH not in specials(weighed(WORM, contact, WORM_SERVICE))
+    dropped = replace(contact, facts={"lines": "3", "dropped": "3"})
+    assert specials(weighed(WORM, dropped)) == {SpecialCase.KILL_SWITCH: Confidence.LOW}
+    assert specials(weighed(WORM, run, dropped)) == {SpecialCase.KILL_SWITCH: Confidence.LOW}
+    once = replace(contact, facts={"lines": "3", "dropped": "2"})
+    assert specials(weighed(WORM, dropped, once)) == {SpecialCase.KILL_SWITCH: Confidence.HIGH}
     assert any("Do not block" in sentence for sentence in judge([WORM, contact], []).advice)
 
 
@@ -222,6 +227,27 @@ def test_several_infections_are_recognised(second: Finding) -> None:
     assert SpecialCase.SEVERAL not in specials(weighed(*AT_WORK, gone))
 
 
+def keys_in(folder: str, sha256: str | None, state: str | None = None) -> list[Finding]:
+    return [
+        replace(found(FindingKind.KEY_FILE, "key-file", f"{folder}/00000000.{name}"), digests=Digests(sha256=digest))
+        for name, digest in (("pky", sha256), ("eky", sha256), ("res", state))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("copied", "is_second"),
+    [("a", False), ("b", True), (None, True)],
+    ids=["same", "different", "not read"],
+)
+def test_a_copy_of_the_key_files_is_no_second_infection(copied: str | None, is_second: bool) -> None:
+    keys = [*keys_in("ProgramData/abcdefgh123", "a", "state"), *keys_in("keys-backup", copied, "older state")]
+    assert (SpecialCase.SEVERAL in specials(weighed(*AT_WORK[:-3], ENCRYPTED, NOTE, *keys))) is is_second
+
+
+def test_a_note_alone_does_not_tell_that_something_was_encrypted() -> None:
+    assert SpecialCase.CLEANED not in specials(weighed(NOTE))
+
+
 def test_two_work_directories_are_two_infections() -> None:
     folders = ("ProgramData/abcdefgh123", "Intel/hgfedcba321")
     installers = [
@@ -246,7 +272,8 @@ def test_a_copy_that_cannot_encrypt_is_recognised() -> None:
     assert specials(weighed(WORM, WORM_SERVICE, INSTALLER, SERVICE, events=started)) == {
         SpecialCase.CANNOT_ENCRYPT: Confidence.MEDIUM
     }
-    assert specials(weighed(WORM, WORM_SERVICE, events=[happened(EventKind.SYSTEM_STARTED, _EARLY)])) == {}
+    assert specials(weighed(WORM, WORM_SERVICE, INSTALLER, events=[happened(EventKind.SYSTEM_STARTED, _EARLY)])) == {}
+    assert specials(weighed(WORM, WORM_SERVICE, events=started)) == {}
     assert specials(weighed(*AT_WORK, events=started)) == {}
 
 
