@@ -262,7 +262,56 @@ def test_files_that_another_disk_encrypted_are_recognised() -> None:
     assert specials(judge_stage(files, (), (), [DATA])) == {SpecialCase.ELSEWHERE: Confidence.MEDIUM}
     assert specials(judge_stage(files, (), (), [WINDOWS, DATA])) == {SpecialCase.ELSEWHERE: Confidence.MEDIUM}
     assert SpecialCase.ELSEWHERE not in specials(judge_stage([*files, KEYS], (), (), [WINDOWS, DATA]))
-    assert SpecialCase.ELSEWHERE not in specials(judge_stage([*files, ENCRYPTED], (), (), [WINDOWS, DATA]))
+    assert SpecialCase.ELSEWHERE not in specials(judge_stage([*files, ENCRYPTED, VALUE], (), (), [WINDOWS, DATA]))
+
+
+RESCUED = tuple(
+    found(kind, indicator, f"Rescue from Bob/{name}", **more)
+    for kind, indicator, name, more in (
+        (FindingKind.ENCRYPTED_FILE, "WANACRY! container", "letter.doc.WNCRY", {}),
+        (FindingKind.KEY_FILE, "key-file", "00000000.pky", {}),
+        (FindingKind.RANSOM_NOTE, "ransom-note", "@Please_Read_Me@.txt", {}),
+        (FindingKind.YARA, "WannaCry_Note_Text", "@Please_Read_Me@.txt", {"description": "note"}),
+    )
+)
+
+
+@pytest.mark.parametrize("copied", [RESCUED, RESCUED[:1]], ids=["with keys and note", "containers only"])
+def test_rescued_files_of_another_computer_are_not_taken_for_an_infection_for_sure(copied: tuple[Finding, ...]) -> None:
+    judgement = weighed(*copied)
+    assert (judgement.stage, judgement.confidence) == (Stage.ENCRYPTING, Confidence.LOW)
+    assert specials(judgement)[SpecialCase.ELSEWHERE] is Confidence.LOW
+    advice = judge(copied, [], (), [WINDOWS]).advice
+    assert not any("service" in sentence for sentence in advice)
+    assert any("copied here" in sentence for sentence in advice)
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        WORM,
+        VALUE,
+        SERVICE,
+        found(FindingKind.EXECUTION, "installer-in-work-directory"),
+        found(FindingKind.EVENT_LOG, "worm-service-installed"),
+        found(FindingKind.JOURNAL, "encrypted-rename"),
+        found(FindingKind.KEY_FILE, "key-file", "Intel/abcdefgh123/00000000.eky"),
+    ],
+    ids=lambda one: one.indicator,
+)
+def test_one_trace_of_the_malware_at_work_shows_that_nothing_was_copied(trace: Finding) -> None:
+    assert SpecialCase.ELSEWHERE not in specials(weighed(*RESCUED, trace))
+
+
+def test_where_a_gap_may_hide_the_encryptor_nothing_is_said_of_copies() -> None:
+    gap = Gap(kind=GapKind.HIVE_MISSING, detail="x", where=Where(volume="v1"), id="G1")
+    assert SpecialCase.ELSEWHERE not in specials(weighed(*RESCUED, gaps=[gap]))
+
+
+def test_what_is_missing_before_a_stage_makes_it_less_sure() -> None:
+    lone = (*RESCUED, found(FindingKind.JOURNAL, "encrypted-rename"))
+    assert weighed(*lone).confidence is Confidence.MEDIUM
+    assert weighed(*lone, WORM, WORM_SERVICE, INSTALLER).confidence is Confidence.HIGH
 
 
 def test_a_copy_that_cannot_encrypt_is_recognised() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from triage.indicators.work_directory import PARENT_DIRECTORIES, SHAPE
 from triage.model.event import Event, EventKind
 from triage.model.finding import Finding
 from triage.model.indicator import Confidence
@@ -21,20 +22,33 @@ _ENCRYPTOR = ("installer-file", "components", "installer-digest", "installer-con
 _VERSION_1 = ("version-1-notes", "version-1-content")
 _LEFT_BY_ENCRYPTION = ("encrypted-files", "notes")
 _STATE = ".res"
+# What a copy of another computer's files may bring along; all other signs are left by a program that ran here.
+_COPYABLE = frozenset(
+    {
+        *("encrypted-files", "notes", "version-1-notes", "key-files", "wallpaper"),
+        *("components", "ransom-texts", "installer-digest", "installer-content", "version-1-content"),
+    }
+)
 _QUARANTINE = re.compile(r"(?:^|[/ _-])quarantine(?=[/ _-]|$)", re.IGNORECASE)
 _PREVIOUS = ("previous-installer-in-windows-directory", "previous-installer")
 _CORRUPT = re.compile(r"\bcorrupt\b", re.IGNORECASE)
 
 
 def recognise(
-    stage: Stage | None, traces: Traces, events: Sequence[Event], volumes: Sequence[VolumeInfo]
+    stage: Stage | None,
+    traces: Traces,
+    events: Sequence[Event],
+    volumes: Sequence[VolumeInfo],
+    *,
+    is_whole: bool,
 ) -> tuple[Special, ...]:
-    """Return the special cases that apply."""
+    """Return the special cases that apply; `is_whole`: nothing that a stage always leaves was hidden by a gap."""
     elsewhere = tuple(_encrypted_elsewhere(traces, volumes))
     return (
         *_killed(stage, traces),
         *elsewhere,
         *(() if elsewhere else _cleaned(traces)),
+        *(_copied(traces, volumes) if is_whole and not elsewhere else ()),
         *_several(traces),
         *_cannot_encrypt(stage, traces, events),
     )
@@ -63,8 +77,13 @@ def _killed(stage: Stage | None, traces: Traces) -> Iterator[Special]:
 
 
 def _all_dropped(contact: Finding) -> bool:
-    """Say whether the firewall let none of a contact's packets pass: the worm got no answer, and goes on without one."""
+    """Say whether the firewall let nothing of a contact pass: the worm got no answer, and goes on without one."""
     return contact.facts.get("dropped", "") == contact.facts.get("lines")
+
+
+def may_be_copied(special: Iterable[Special]) -> bool:
+    """Say whether the encrypted files may be copies beside a Windows on which nothing ever encrypted."""
+    return any(one.case is SpecialCase.ELSEWHERE and one.confidence is Confidence.LOW for one in special)
 
 
 def _encrypted_elsewhere(traces: Traces, volumes: Sequence[VolumeInfo]) -> Iterator[Special]:
@@ -76,6 +95,25 @@ def _encrypted_elsewhere(traces: Traces, volumes: Sequence[VolumeInfo]) -> Itera
         says = N_("encrypted files are on volumes without a Windows, and nothing of the encryptor is")
         ids = ids_of(left)
         yield Special(case=SpecialCase.ELSEWHERE, confidence=Confidence.MEDIUM, says=says, ids=ids)
+
+
+def _copied(traces: Traces, volumes: Sequence[VolumeInfo]) -> Iterator[Special]:
+    """Encrypted files beside a Windows that shows no trace of the encryptor: rescued ones of another computer, perhaps.
+
+    A thorough clean-up looks the same, so this is offered and no more.
+    """
+    windows = {volume.id for volume in volumes if volume.windows is not None}
+    left = list(_findings(traces, *_LEFT_BY_ENCRYPTION, "key-files"))
+    is_beside = "encrypted-files" in traces and any(one.where.volume in windows for one in left)
+    if is_beside and _COPYABLE.issuperset(traces) and not any(_is_in_work_directory(one) for one in left):
+        says = N_("encrypted files are there, but no trace of a program that could have encrypted them here")
+        yield Special(case=SpecialCase.ELSEWHERE, confidence=Confidence.LOW, says=says, ids=ids_of(left))
+
+
+def _is_in_work_directory(finding: Finding) -> bool:
+    """Say whether a file lies where the installer makes its directory, under a name as it makes them."""
+    above, _slash, name = _folder(finding)[1].rpartition("/")
+    return SHAPE.fullmatch(name) is not None and PARENT_DIRECTORIES.fullmatch(above) is not None
 
 
 def _cleaned(traces: Traces) -> Iterator[Special]:
