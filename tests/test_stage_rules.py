@@ -265,14 +265,11 @@ def test_files_that_another_disk_encrypted_are_recognised() -> None:
     assert SpecialCase.ELSEWHERE not in specials(judge_stage([*files, ENCRYPTED, VALUE], (), (), [WINDOWS, DATA]))
 
 
-RESCUED = tuple(
-    found(kind, indicator, f"Rescue from Bob/{name}", **more)
-    for kind, indicator, name, more in (
-        (FindingKind.ENCRYPTED_FILE, "WANACRY! container", "letter.doc.WNCRY", {}),
-        (FindingKind.KEY_FILE, "key-file", "00000000.pky", {}),
-        (FindingKind.RANSOM_NOTE, "ransom-note", "@Please_Read_Me@.txt", {}),
-        (FindingKind.YARA, "WannaCry_Note_Text", "@Please_Read_Me@.txt", {"description": "note"}),
-    )
+RESCUED = (
+    found(FindingKind.ENCRYPTED_FILE, "WANACRY! container", "Rescue from Bob/letter.doc.WNCRY"),
+    found(FindingKind.KEY_FILE, "key-file", "Rescue from Bob/00000000.pky"),
+    found(FindingKind.RANSOM_NOTE, "ransom-note", "Rescue from Bob/@Please_Read_Me@.txt"),
+    found(FindingKind.YARA, "WannaCry_Note_Text", "Rescue from Bob/@Please_Read_Me@.txt"),
 )
 
 
@@ -281,6 +278,7 @@ def test_rescued_files_of_another_computer_are_not_taken_for_an_infection_for_su
     judgement = weighed(*copied)
     assert (judgement.stage, judgement.confidence) == (Stage.ENCRYPTING, Confidence.LOW)
     assert specials(judgement)[SpecialCase.ELSEWHERE] is Confidence.LOW
+    assert specials(judgement).get(SpecialCase.CLEANED, Confidence.LOW) is Confidence.LOW
     advice = judge(copied, [], (), [WINDOWS]).advice
     assert not any("service" in sentence for sentence in advice)
     assert any("copied here" in sentence for sentence in advice)

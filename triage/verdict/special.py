@@ -44,11 +44,12 @@ def recognise(
 ) -> tuple[Special, ...]:
     """Return the special cases that apply; `is_whole`: nothing that a stage always leaves was hidden by a gap."""
     elsewhere = tuple(_encrypted_elsewhere(traces, volumes))
+    copied = tuple(_copied(traces, volumes)) if is_whole and not elsewhere else ()
     return (
         *_killed(stage, traces),
         *elsewhere,
-        *(() if elsewhere else _cleaned(traces)),
-        *(_copied(traces, volumes) if is_whole and not elsewhere else ()),
+        *copied,
+        *(() if elsewhere else _cleaned(traces, is_sure=not copied)),
         *_several(traces),
         *_cannot_encrypt(stage, traces, events),
     )
@@ -116,8 +117,11 @@ def _is_in_work_directory(finding: Finding) -> bool:
     return SHAPE.fullmatch(name) is not None and PARENT_DIRECTORIES.fullmatch(above) is not None
 
 
-def _cleaned(traces: Traces) -> Iterator[Special]:
-    """Somebody, or an antivirus, took parts of the malware away: each rule is a gap in what a step leaves behind."""
+def _cleaned(traces: Traces, *, is_sure: bool) -> Iterator[Special]:
+    """Somebody, or an antivirus, took parts of the malware away: each rule is a gap in what a step leaves behind.
+
+    Not `is_sure`: the files may have been encrypted on another computer.
+    """
     quarantined = [one for one in _findings(traces, *_WORM, *_ENCRYPTOR) if _QUARANTINE.search(one.where.path or "")]
     programs = list(_findings(traces, *_WORM, *_ENCRYPTOR))
     is_there = has_live(traces, *_WORM, *_ENCRYPTOR)
@@ -142,7 +146,8 @@ def _cleaned(traces: Traces) -> Iterator[Special]:
     left = list(_findings(traces, *_LEFT_BY_ENCRYPTION))
     if "encrypted-files" in traces and not has_live(traces, "key-files") and not is_there:
         says = N_("files are encrypted, but key files and programs are gone")
-        yield Special(case=SpecialCase.CLEANED, confidence=Confidence.MEDIUM, says=says, ids=ids_of(left))
+        confidence = Confidence.MEDIUM if is_sure else Confidence.LOW
+        yield Special(case=SpecialCase.CLEANED, confidence=confidence, says=says, ids=ids_of(left))
 
 
 def _several(traces: Traces) -> Iterator[Special]:
