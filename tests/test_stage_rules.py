@@ -336,6 +336,14 @@ def test_from_stage_two_on_keys_and_hibernation_file_are_kept(
     assert sum("hiberfil.sys" in one for one in judge(findings, [], (), [WINDOWS]).advice) == 1
 
 
+def test_of_a_windows_that_does_not_start_no_next_start_is_told() -> None:
+    older = [replace(one, where=replace(one.where, path=f"Windows.old/{one.where.path}")) for one in AT_WORK[:5]]
+    advice = judge(older, [], (), [WINDOWS]).advice
+    assert "Windows.old" in advice[0]
+    assert not any("next boot" in sentence or "a service starts" in sentence for sentence in advice)
+    assert "Do not boot" in judge([*older, WORM_SERVICE], [], (), [WINDOWS]).advice[0]
+
+
 def test_pending_deletions_are_named_and_encryption_that_was_cut_short_is_urgent() -> None:
     pending = found(FindingKind.REGISTRY, "pending-deletions", severity=Severity.MEDIUM)
     assert any("at its next start" in sentence for sentence in judge([*AT_WORK, pending], []).advice)

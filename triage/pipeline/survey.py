@@ -112,11 +112,11 @@ class Surveyor:
         self._note_gaps(table.gaps)
         self._note_gaps(gaps_of_links(ntfs, table, paths))
         volume, windows, installations, bias_minutes = Where(volume=ntfs.id), None, [], None
+        computed: frozenset[str] = frozenset()
         if begin(HIVES, volume):
             registry = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes)
             windows, installations = registry.examine(), registry.installations()
-            bias_minutes = registry.bias_minutes
-        computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
+            bias_minutes, computed = registry.bias_minutes, registry.work_directories
         names = NameExaminer(self._indicators.names, computed)
         known = Known(self._indicators.names, self._indicators.digests, computed)
         examine_artefacts(ntfs, table, paths, streams, Surroundings(known, self._threads), self._notes, begin)
