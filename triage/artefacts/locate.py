@@ -49,7 +49,7 @@ def is_older_copy(path: str) -> bool:
 
 
 def is_of_moved_windows(path: str) -> bool:
-    """Say whether a path lies in `Windows.old`: in a Windows that does not start, moved aside by set-up for a new one."""
+    """Say whether a path lies in `Windows.old`: a Windows that does not start, moved aside by set-up for a new one."""
     return _OF_MOVED.match(path) is not None
 
 
