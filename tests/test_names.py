@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triage.examiners.names import NameExaminer
+from triage.examiners.names import Company, NameExaminer
 from triage.indicators.load import NAMES_TOML
 from triage.indicators.names import load_names
 from triage.model.entry import FileTimes
@@ -39,6 +39,10 @@ def examine(path: str, *, is_directory: bool = False, deleted: bool = False) -> 
         ("abcdefgh123/t.wnry", "component-in-work-directory", "high"),
         ("abcdefgh123/x.wnry", "any-wnry-in-work-directory", "high"),
         (f"D/{COMPUTED}/TASKSCHE.EXE", "installer-in-work-directory", "high"),
+        ("Windows.old/ProgramData/abcdefghij123/tasksche.exe", "installer-in-work-directory", "high"),
+        ("Users/x/AppData/Local/Temp/abcdefghij123/b.wnry", "component-in-work-directory", "high"),
+        ("Program Files/taskscheduler100/tasksche.exe", "installer", "low"),
+        ("Users/x/Documents/recipebook100/b.wnry", "component", "medium"),
         ("ABCDEFGH123/tasksche.exe", "installer", "low"),
         ("abcdefg123/tasksche.exe", "installer", "low"),
         ("Users/x/c.wnry", "component", "medium"),
@@ -124,6 +128,39 @@ def test_work_directory(path: str, is_directory: bool, severity: str | None) -> 
     assert (None if finding is None else finding.severity) == severity
     if finding is not None:
         assert finding.kind is FindingKind.WORK_DIRECTORY
+
+
+@pytest.mark.parametrize(
+    ("beside", "severity"),
+    [
+        ((), "low"),
+        (("Users/x/report.docx.WNCRY",), "high"),
+        (("users/X/@WanaDecryptor@.exe.lnk",), "high"),
+        (("Users/x/@PLEASE_READ_ME@.txt",), "low"),
+        (("Users/y/@WanaDecryptor@.exe.lnk", "Users/x/y/report.docx.WNCRY"), "low"),
+    ],
+)
+def test_a_note_by_its_name_alone_counts_in_company_only(beside: tuple[str, ...], severity: str) -> None:
+    company = Company(RULES)
+    note = examine("Users/x/@Please_Read_Me@.txt")
+    assert note is not None
+    assert company.can_be_alone(note)
+    for one in (note, *(found for path in beside if (found := examine(path)) is not None)):
+        company.add(one)
+    weighed = company.weighed(note)
+    assert weighed.severity == severity
+    assert ("alone" in weighed.facts) is (severity == "low")
+
+
+def test_what_is_its_own_proof_needs_no_company() -> None:
+    proofs = ("Windows/mssecsvc.exe", "abcdefgh123/t.wnry", "x/00000000.eky", "Windows/tasksche.exe")
+    company = Company(RULES)
+    for path in proofs:
+        finding = examine(path)
+        assert finding is not None
+        company.add(finding)
+        assert not company.can_be_alone(finding)
+        assert company.weighed(finding) is finding
 
 
 def test_directories_are_not_files() -> None:

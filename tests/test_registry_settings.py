@@ -41,13 +41,14 @@ def examined(path: Path, kind: HiveKind) -> ExaminedHive:
         (r"Wow6432Node\WanaCrypt0r", "WD", WORK, "work-directory-value", Stage.INSTALLED),
         (RUN, COMPUTED, rf'"{WORK}\tasksche.exe"', "computed-name-run-value", Stage.FINISHED),
         (rf"Wow6432Node\{RUN}", COMPUTED, "anything", "computed-name-run-value", Stage.FINISHED),
-        (RUN, "abcdefgh123", r'"C:\x\tasksche.exe"', "installer-run-value", Stage.FINISHED),
-        (RUN, "Updater", r"D:\tasksche.exe /i", "installer-image-run-value", Stage.INSTALLED),
+        (RUN, "abcdefgh123", r'"C:\Intel\abcdefgh123\tasksche.exe"', "installer-run-value", Stage.FINISHED),
+        (RUN, "Updater", r"D:\tasksche.exe /i", "installer-image-run-value", None),
+        (RUN, "taskscheduler100", r'"C:\Scheduler\tasksche.exe"', "installer-image-run-value", None),
     ],
 )
 @pytest.mark.parametrize("of_user", [False, True])
 def test_settings_are_found_in_software_and_in_users_hives(
-    tmp_path: Path, key: str, name: str, text: str, indicator: str, stage: Stage, of_user: bool
+    tmp_path: Path, key: str, name: str, text: str, indicator: str, stage: Stage | None, of_user: bool
 ) -> None:
     path = tmp_path / "hive"
     if of_user:
@@ -78,6 +79,7 @@ def test_look_alikes_are_no_findings(tmp_path: Path) -> None:
         "abcdefgh123": r"C:\Program Files\Backup\agent.exe",
         "tasksche": r"C:\Windows\System32\tasksche.exe.bak",
         "Schedule": r"C:\mytasksche.exe",
+        "Guard": r"C:\guard.exe --block C:\tasksche.exe",
     }
     notes = {r"Software\Notes": {"wd": WORK, "Run": "tasksche.exe"}}
     wallpaper = {r"Control Panel\Desktop": {"Wallpaper": r"C:\pictures\about @WanaDecryptor@.bmp.jpg"}}

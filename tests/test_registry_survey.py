@@ -9,7 +9,16 @@ import pytest
 
 from tests.cases import Case, entries_by_path, examine_here
 from tests.lab.hive_logs import dirty_hive, new_log, old_log, with_sequences
-from tests.lab.hives import HIVE_TOOL, PLAIN_SERVICES, WORM_SERVICE, LabService, software_hive, system_hive, user_hive
+from tests.lab.hives import (
+    HIVE_TOOL,
+    PLAIN_SERVICES,
+    WORM_SERVICE,
+    LabService,
+    software_hive,
+    system_hive,
+    user_hive,
+    work_directory_service,
+)
 from tests.lab.plan import Kind, LabFile
 from tests.lab.volume import fill_volume, make_volume
 from tests.mft_editor import DATA, MftEditor, attributes, runs
@@ -19,7 +28,7 @@ from triage.indicators.work_directory import work_directory_name
 from triage.model.errors import ExitCode
 from triage.model.finding import Finding, FindingKind
 from triage.model.gap import GapKind
-from triage.model.verdict import Outcome, Stage
+from triage.model.verdict import Bearing, Outcome, Stage
 from triage.model.volume import HibernationFile
 from triage.volumes.ntfs import NtfsVolume
 
@@ -31,9 +40,9 @@ RUN = r"Software\Microsoft\Windows\CurrentVersion\Run"
 AWAITED = 7
 
 
-def hive_of(folder: Path, *services: LabService) -> bytes:
+def hive_of(folder: Path, *services: LabService, computer_name: str = "WIN7-PC") -> bytes:
     path = folder / "hive"
-    system_hive(path, computer_name="WIN7-PC", services=(*PLAIN_SERVICES, *services), control_sets=1)
+    system_hive(path, computer_name=computer_name, services=(*PLAIN_SERVICES, *services), control_sets=1)
     return with_sequences(path.read_bytes(), AWAITED, AWAITED)
 
 
@@ -119,6 +128,53 @@ def test_every_user_and_the_one_of_the_services_is_looked_at(tmp_path: Path) -> 
     assert {one.where.path for one in registry(case)} == set(hit)
     assert {one.indicator for one in registry(case)} == {"computed-name-run-value"}
     assert case.report.gaps == ()
+
+
+@pytest.mark.parametrize("moved", ["Windows.old/WINDOWS", "windows.old.000/Windows"])
+def test_a_windows_that_was_moved_aside_is_examined_and_does_not_describe_the_volume(
+    tmp_path: Path, moved: str
+) -> None:
+    older_name = work_directory_name("OLD-PC")
+    older = hive_of(tmp_path, WORM_SERVICE, work_directory_service(older_name), computer_name="OLD-PC")
+    elsewhere = f"Backup/{older_name}/tasksche.exe"
+    files = {
+        f"{moved}/System32/config/SYSTEM": older,
+        f"{moved}/System32/config/SOFTWARE": software_of(tmp_path),
+        elsewhere: b"text",
+        f"{CONFIG}/SYSTEM": hive_of(tmp_path),
+    }
+    case = case_with(tmp_path, files)
+    assert {(one.indicator, one.where.path) for one in registry(case)} == {
+        (indicator, f"{moved}/System32/config/SYSTEM") for indicator in ("worm-service", "computed-name-service")
+    }
+    assert all("does not start" in one.facts["installation"] for one in registry(case))
+    assert [one.indicator for one in case.findings(FindingKind.NAME) if one.where.path == elsewhere] == [
+        "installer-in-work-directory"
+    ]
+    windows = case.report.volumes[0].windows
+    assert windows is not None
+    assert (windows.computer_name, windows.folder) == ("WIN7-PC", "Windows")
+    assert len(case.report.exposure) == 1
+    judgement = case.report.verdict.judgement
+    assert judgement is not None
+    bearings = {row.sign: row.bearing for row in judgement.evidence}
+    assert (bearings["worm-service"], bearings["installer-service"]) == (Bearing.FOR, Bearing.FOR)
+
+
+def test_a_windows_that_was_moved_aside_alone_describes_the_volume(tmp_path: Path) -> None:
+    config = "Windows.old/WINNT/System32/config"
+    image = volume_of(tmp_path, {f"{config}/SYSTEM": hive_of(tmp_path), f"{config}/SOFTWARE": software_of(tmp_path)})
+    windows = examine_here(image, tmp_path / "case").report.volumes[0].windows
+    assert windows is not None
+    assert (windows.computer_name, windows.folder) == ("WIN7-PC", "Windows.old/WINNT")
+
+
+def test_a_windows_that_was_moved_aside_without_its_hive_leaves_the_question_open(tmp_path: Path) -> None:
+    files = {f"{CONFIG}/SYSTEM": hive_of(tmp_path), "Windows.old/Windows/System32/config/x.txt": b"text"}
+    case = case_with(tmp_path, files)
+    assert case.exit_code is ExitCode.INCONCLUSIVE
+    [gap] = [gap for gap in case.report.gaps if gap.material]
+    assert (gap.kind, gap.where.path) == (GapKind.HIVE_MISSING, "windows.old/windows/system32/config")
 
 
 def test_regback_is_an_older_witness(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from triage.model.event import Event, EventKind, EventSource
-from triage.model.finding import Finding, FindingKind, Severity
+from triage.model.finding import Digests, Finding, FindingKind, Severity
 from triage.model.gap import Gap, GapKind, Where
 from triage.model.indicator import Confidence
 from triage.model.verdict import Bearing, SpecialCase, Stage, StageJudgement
@@ -183,6 +183,11 @@ def test_the_kill_switch_is_recognised_by_what_did_not_come_after_it() -> None:
     assert specials(weighed(WORM, run)) == {SpecialCase.KILL_SWITCH: Confidence.MEDIUM}
     assert specials(weighed(WORM)) == {SpecialCase.KILL_SWITCH: Confidence.LOW}
     assert SpecialCase.KILL_SWITCH not in specials(weighed(WORM, contact, WORM_SERVICE))
+    dropped = replace(contact, facts={"lines": "3", "dropped": "3"})
+    assert specials(weighed(WORM, dropped)) == {SpecialCase.KILL_SWITCH: Confidence.LOW}
+    assert specials(weighed(WORM, run, dropped)) == {SpecialCase.KILL_SWITCH: Confidence.LOW}
+    once = replace(contact, facts={"lines": "3", "dropped": "2"})
+    assert specials(weighed(WORM, dropped, once)) == {SpecialCase.KILL_SWITCH: Confidence.HIGH}
     assert any("Do not block" in sentence for sentence in judge([WORM, contact], []).advice)
 
 
@@ -222,6 +227,27 @@ def test_several_infections_are_recognised(second: Finding) -> None:
     assert SpecialCase.SEVERAL not in specials(weighed(*AT_WORK, gone))
 
 
+def keys_in(folder: str, sha256: str | None, state: str | None = None) -> list[Finding]:
+    return [
+        replace(found(FindingKind.KEY_FILE, "key-file", f"{folder}/00000000.{name}"), digests=Digests(sha256=digest))
+        for name, digest in (("pky", sha256), ("eky", sha256), ("res", state))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("copied", "is_second"),
+    [("a", False), ("b", True), (None, True)],
+    ids=["same", "different", "not read"],
+)
+def test_a_copy_of_the_key_files_is_no_second_infection(copied: str | None, is_second: bool) -> None:
+    keys = [*keys_in("ProgramData/abcdefgh123", "a", "state"), *keys_in("keys-backup", copied, "older state")]
+    assert (SpecialCase.SEVERAL in specials(weighed(*AT_WORK[:-3], ENCRYPTED, NOTE, *keys))) is is_second
+
+
+def test_a_note_alone_does_not_tell_that_something_was_encrypted() -> None:
+    assert SpecialCase.CLEANED not in specials(weighed(NOTE))
+
+
 def test_two_work_directories_are_two_infections() -> None:
     folders = ("ProgramData/abcdefgh123", "Intel/hgfedcba321")
     installers = [
@@ -236,7 +262,54 @@ def test_files_that_another_disk_encrypted_are_recognised() -> None:
     assert specials(judge_stage(files, (), (), [DATA])) == {SpecialCase.ELSEWHERE: Confidence.MEDIUM}
     assert specials(judge_stage(files, (), (), [WINDOWS, DATA])) == {SpecialCase.ELSEWHERE: Confidence.MEDIUM}
     assert SpecialCase.ELSEWHERE not in specials(judge_stage([*files, KEYS], (), (), [WINDOWS, DATA]))
-    assert SpecialCase.ELSEWHERE not in specials(judge_stage([*files, ENCRYPTED], (), (), [WINDOWS, DATA]))
+    assert SpecialCase.ELSEWHERE not in specials(judge_stage([*files, ENCRYPTED, VALUE], (), (), [WINDOWS, DATA]))
+
+
+RESCUED = (
+    found(FindingKind.ENCRYPTED_FILE, "WANACRY! container", "Rescue from Bob/letter.doc.WNCRY"),
+    found(FindingKind.KEY_FILE, "key-file", "Rescue from Bob/00000000.pky"),
+    found(FindingKind.RANSOM_NOTE, "ransom-note", "Rescue from Bob/@Please_Read_Me@.txt"),
+    found(FindingKind.YARA, "WannaCry_Note_Text", "Rescue from Bob/@Please_Read_Me@.txt"),
+)
+
+
+@pytest.mark.parametrize("copied", [RESCUED, RESCUED[:1]], ids=["with keys and note", "containers only"])
+def test_rescued_files_of_another_computer_are_not_taken_for_an_infection_for_sure(copied: tuple[Finding, ...]) -> None:
+    judgement = weighed(*copied)
+    assert (judgement.stage, judgement.confidence) == (Stage.ENCRYPTING, Confidence.LOW)
+    assert specials(judgement)[SpecialCase.ELSEWHERE] is Confidence.LOW
+    assert specials(judgement).get(SpecialCase.CLEANED, Confidence.LOW) is Confidence.LOW
+    advice = judge(copied, [], (), [WINDOWS]).advice
+    assert not any("service" in sentence for sentence in advice)
+    assert any("copied here" in sentence for sentence in advice)
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        WORM,
+        VALUE,
+        SERVICE,
+        found(FindingKind.EXECUTION, "installer-in-work-directory"),
+        found(FindingKind.EVENT_LOG, "worm-service-installed"),
+        found(FindingKind.JOURNAL, "encrypted-rename"),
+        found(FindingKind.KEY_FILE, "key-file", "Intel/abcdefgh123/00000000.eky"),
+    ],
+    ids=lambda one: one.indicator,
+)
+def test_one_trace_of_the_malware_at_work_shows_that_nothing_was_copied(trace: Finding) -> None:
+    assert SpecialCase.ELSEWHERE not in specials(weighed(*RESCUED, trace))
+
+
+def test_where_a_gap_may_hide_the_encryptor_nothing_is_said_of_copies() -> None:
+    gap = Gap(kind=GapKind.HIVE_MISSING, detail="x", where=Where(volume="v1"), id="G1")
+    assert SpecialCase.ELSEWHERE not in specials(weighed(*RESCUED, gaps=[gap]))
+
+
+def test_what_is_missing_before_a_stage_makes_it_less_sure() -> None:
+    lone = (*RESCUED, found(FindingKind.JOURNAL, "encrypted-rename"))
+    assert weighed(*lone).confidence is Confidence.MEDIUM
+    assert weighed(*lone, WORM, WORM_SERVICE, INSTALLER).confidence is Confidence.HIGH
 
 
 def test_a_copy_that_cannot_encrypt_is_recognised() -> None:
@@ -246,7 +319,8 @@ def test_a_copy_that_cannot_encrypt_is_recognised() -> None:
     assert specials(weighed(WORM, WORM_SERVICE, INSTALLER, SERVICE, events=started)) == {
         SpecialCase.CANNOT_ENCRYPT: Confidence.MEDIUM
     }
-    assert specials(weighed(WORM, WORM_SERVICE, events=[happened(EventKind.SYSTEM_STARTED, _EARLY)])) == {}
+    assert specials(weighed(WORM, WORM_SERVICE, INSTALLER, events=[happened(EventKind.SYSTEM_STARTED, _EARLY)])) == {}
+    assert specials(weighed(WORM, WORM_SERVICE, events=started)) == {}
     assert specials(weighed(*AT_WORK, events=started)) == {}
 
 
@@ -260,6 +334,14 @@ def test_from_stage_two_on_keys_and_hibernation_file_are_kept(
     assert any("00000000." in sentence for sentence in advice)
     assert sum(sentence.count("hiberfil.sys") for sentence in advice) == 2
     assert sum("hiberfil.sys" in one for one in judge(findings, [], (), [WINDOWS]).advice) == 1
+
+
+def test_of_a_windows_that_does_not_start_no_next_start_is_told() -> None:
+    older = [replace(one, where=replace(one.where, path=f"Windows.old/{one.where.path}")) for one in AT_WORK[:5]]
+    advice = judge(older, [], (), [WINDOWS]).advice
+    assert "Windows.old" in advice[0]
+    assert not any("next boot" in sentence or "a service starts" in sentence for sentence in advice)
+    assert "Do not boot" in judge([*older, WORM_SERVICE], [], (), [WINDOWS]).advice[0]
 
 
 def test_pending_deletions_are_named_and_encryption_that_was_cut_short_is_urgent() -> None:

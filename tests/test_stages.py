@@ -152,10 +152,24 @@ def test_look_alikes_are_no_infection(lab_disk: LabDisk, tmp_path: Path, alike: 
 def test_every_look_alike_is_on_the_disk(lab_disk: LabDisk) -> None:
     """So that the test above cannot pass because nothing was planted."""
     planted = {one.path for one in lab_disk(Stage.NONE).streams}
-    for path in ("Program Files/Scheduler/tasksche.exe", "ProgramData/printspooler123/settings.ini"):
+    for path in (
+        "Program Files/Scheduler/tasksche.exe",
+        "Program Files/taskscheduler100/tasksche.exe",
+        "ProgramData/printspooler123/settings.ini",
+        "Users/alice/Saved/mail/@Please_Read_Me@.txt",
+        "Users/alice/Saved/recipebook100/b.wnry",
+    ):
         assert path in planted
     names = {one.indicator for one in case_of(lab_disk(Stage.NONE)).report.findings}
-    assert {"installer", "work-directory-shape", "extension-encrypted", "extension-temporary"} <= names
+    assert {
+        "installer",
+        "installer-image-service",
+        "work-directory-shape",
+        "extension-encrypted",
+        "extension-temporary",
+        "ransom-note",
+        "component",
+    } <= names
 
 
 def test_a_second_infection_is_recognised_on_the_lab_disk(lab_disk: LabDisk) -> None:

@@ -8,11 +8,19 @@ from pathlib import Path
 
 from tests.lab import standins
 from tests.lab.disk import DiskSpec, build_disk
+from tests.lab.odd import LookAlike
 from tests.lab.tables import Layout
 from triage.demo import DEMO_INDICATORS, PACKED_IMAGE
 from triage.model.verdict import Stage
 
-DEMO_SPEC = DiskSpec(stage=Stage.ENCRYPTING, layout=Layout.MBR, volume_bytes=24 * 1024 * 1024, label="DEMO")
+_LOOK_ALIKES = (LookAlike.PROGRAM, LookAlike.SERVICES, LookAlike.FOLDER, LookAlike.ENDINGS, LookAlike.QUOTES)
+DEMO_SPEC = DiskSpec(
+    stage=Stage.ENCRYPTING,
+    layout=Layout.MBR,
+    volume_bytes=24 * 1024 * 1024,
+    label="DEMO",
+    look_alikes=_LOOK_ALIKES,
+)
 
 
 def make_demo(packed: Path, indicators: Path) -> None:

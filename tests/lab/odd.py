@@ -175,27 +175,32 @@ def links_and_streams(random: Random) -> Iterator[LabFile]:
 class LookAlike(StrEnum):
     """One thing that must not be called WannaCry.
 
-    PROGRAM: a `tasksche.exe` of another maker. SERVICES: names like the worm's and the installer's. FOLDER: named like
-    a work directory. ENDINGS: files named like encrypted ones that are not. QUOTES: what an analyst wrote.
+    PROGRAM: a `tasksche.exe` of another maker. NAMESAKE: such a program's service and folder, named like a work
+    directory. SERVICES: names like the worm's and the installer's. ARGUMENT: the worm's name told to a service of an
+    immuniser. FOLDER: named like a work directory. ENDINGS: files named like encrypted ones that are not. NOTE,
+    COMPONENT: a user's own text under such a name, by itself. QUOTES: what an analyst wrote.
     """
 
     PROGRAM = "program"
+    NAMESAKE = "namesake"
     SERVICES = "services"
+    ARGUMENT = "argument"
     FOLDER = "folder"
     ENDINGS = "endings"
+    NOTE = "note"
+    COMPONENT = "component"
     QUOTES = "quotes"
 
 
 LOOK_ALIKES: tuple[LookAlike, ...] = tuple(LookAlike)
 _SHAPED = "printspooler123"
+_NAMESAKE = "taskscheduler100"
 
 
 def look_alike_services(chosen: Collection[LookAlike]) -> tuple[hives.LabService, ...]:
     """Return harmless services whose names or commands resemble the malware's."""
-    if LookAlike.SERVICES not in chosen:
-        return ()
     agent = rf"C:\ProgramData\{_SHAPED}\agent.exe"
-    return (
+    named = (
         hives.LabService(
             name="mssecsrv2.0",
             display_name="Microsoft Security Center Service",
@@ -203,6 +208,13 @@ def look_alike_services(chosen: Collection[LookAlike]) -> tuple[hives.LabService
         ),
         hives.LabService(name=_SHAPED, display_name=_SHAPED, image_path=agent),
         hives.LabService(name="TaskScheduler", image_path=r"C:\Program Files\Scheduler\mytasksche.exe"),
+    )
+    scheduler = hives.LabService(name=_NAMESAKE, image_path=r'"C:\Program Files\Scheduler\tasksche.exe" /service')
+    guard = hives.LabService(name="LabGuard", image_path=r'"C:\Program Files\Lab\guard.exe" --block mssecsvc.exe')
+    return (
+        *(named if LookAlike.SERVICES in chosen else ()),
+        *((scheduler,) if LookAlike.NAMESAKE in chosen else ()),
+        *((guard,) if LookAlike.ARGUMENT in chosen else ()),
     )
 
 
@@ -219,9 +231,16 @@ def look_alikes(random: Random, chosen: Collection[LookAlike] = LOOK_ALIKES) -> 
         yield _document(f"{folder}/minutes.docx.wncry", documents.docx(random))
         yield _document(f"{folder}/budget.xlsx.WNCRYT", documents.xlsx(random))
         yield _document(f"{folder}/WANACRY!.txt", b"WANACRY! is how the container starts.\r\n")
+    scheduler = b"Task scheduler of another maker; text only.\r\n" * 30
     if LookAlike.PROGRAM in chosen:
-        scheduler = b"Task scheduler of another maker; text only.\r\n" * 30
         yield LabFile(path="Program Files/Scheduler/tasksche.exe", content=scheduler, kind=Kind.SYSTEM)
+    if LookAlike.NAMESAKE in chosen:
+        yield LabFile(path=f"Program Files/{_NAMESAKE}/tasksche.exe", content=scheduler, kind=Kind.SYSTEM)
+    own = b"My own text, of nothing that anybody has to pay for.\r\n" * 40
+    if LookAlike.NOTE in chosen:
+        yield _document("Users/alice/Saved/mail/@Please_Read_Me@.txt", own)
+    if LookAlike.COMPONENT in chosen:
+        yield _document("Users/alice/Saved/recipebook100/b.wnry", own)
     if LookAlike.FOLDER in chosen:
         settings = b"[printer]\r\nname=Lab\r\n"
         yield LabFile(path=f"ProgramData/{_SHAPED}/settings.ini", content=settings, kind=Kind.SYSTEM)

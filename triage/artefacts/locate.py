@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-_CONFIG = re.compile(r"[^/]+/system32/config/(regback/)?(system|software|default)", re.IGNORECASE)
-_AMCACHE = re.compile(r"[^/]+/appcompat/programs/amcache\.hve", re.IGNORECASE)
+_MOVED = r"windows\.old(?:\.[0-9]{3})?/"
+_FOLDER = rf"(?:{_MOVED})?[^/]+"
+_CONFIG = re.compile(rf"({_FOLDER})/system32/config/(regback/)?(system|software|default)", re.IGNORECASE)
+_AMCACHE = re.compile(rf"{_FOLDER}/appcompat/programs/amcache\.hve", re.IGNORECASE)
+_OF_MOVED = re.compile(_MOVED, re.IGNORECASE)
 _USER = re.compile(r"(?:.+/)?ntuser\.dat", re.IGNORECASE)
 
 LOG_SUFFIXES = (".log", ".log1", ".log2")
@@ -26,8 +29,8 @@ class HiveKind(StrEnum):
 def hive_kind(path: str) -> HiveKind | None:
     """Return which hive stands at a path from the volume's root; None for all other files.
 
-    `Windows`, `WINNT` or whatever the system's directory was named, in any case. `DEFAULT` is the user under which
-    services run.
+    `Windows`, `WINNT` or whatever the system's directory was named, in any case, within `Windows.old` too. `DEFAULT` is
+    the user under which services run.
     """
     if _USER.fullmatch(path):
         return HiveKind.USER
@@ -36,15 +39,21 @@ def hive_kind(path: str) -> HiveKind | None:
     match = _CONFIG.fullmatch(path)
     if match is None:
         return None
-    return HiveKind.USER if match[2].lower() == "default" else HiveKind(match[2].lower())
+    return HiveKind.USER if match[3].lower() == "default" else HiveKind(match[3].lower())
 
 
 def is_older_copy(path: str) -> bool:
     """Say whether the hive at a path is a copy that Windows made for itself: RegBack, every ten days until 2018."""
     match = _CONFIG.fullmatch(path)
-    return match is not None and match[1] is not None
+    return match is not None and match[2] is not None
+
+
+def is_of_moved_windows(path: str) -> bool:
+    """Say whether a path lies in `Windows.old`: a Windows that does not start, moved aside by set-up for a new one."""
+    return _OF_MOVED.match(path) is not None
 
 
 def windows_folder(path: str) -> str | None:
     """Return the directory of the Windows that a hive at a path belongs to; None where it is no computer's hive."""
-    return None if _CONFIG.fullmatch(path) is None else path.partition("/")[0]
+    match = _CONFIG.fullmatch(path)
+    return None if match is None else match[1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from triage.examiners.batches import encryption_started
 from triage.examiners.places import times_of
 from triage.indicators.names import NameRule, NameRules
@@ -15,6 +17,7 @@ from triage.model.gap import Where
 from triage.model.indicator import Confidence
 
 _COMPUTED = "the work directory's name as computed from the computer name"
+_ALONE = "no other name of the malware is in this directory, where it leaves several"
 _SHAPED = "a directory named like the work directory, in a place where it may be"
 
 
@@ -58,7 +61,8 @@ class NameExaminer:
         if not is_known and not shaped:
             return ()
         parent = path[: max(len(path) - len(name) - 1, 0)]
-        rule = self.rules.first(name, parent, directory=is_directory) if is_known else None
+        known = self._computed
+        rule = self.rules.first(name, parent, directory=is_directory, work_directories=known) if is_known else None
         told = None if rule is None else _Told(rule.id, rule.kind, rule.severity, _rule_facts(rule, name))
         if told is None and shaped:
             told = self._work_directory(name, parent)
@@ -87,6 +91,37 @@ class NameExaminer:
             facts = {"description": _SHAPED, "confidence": Confidence.LOW.value}
             return _Told("work-directory-shape", FindingKind.WORK_DIRECTORY, Severity.LOW, facts)
         return None
+
+
+class Company:
+    """Which names lie beside each other: notes, windows and components come together, a namesake by itself.
+
+    Takes each entry that a rule knows; then tells how much the name of one weighs.
+    """
+
+    def __init__(self, rules: NameRules) -> None:
+        every = (rule for table in (rules.by_name, rules.by_extension) for some in table.values() for rule in some)
+        self._alone = {rule.id: rule.alone for rule in every if rule.alone is not None}
+        self._first: dict[str, str] = {}
+        self._with_others: set[str] = set()
+
+    def add(self, finding: Finding) -> None:
+        """Take in the finding of a name."""
+        folder, _slash, name = (finding.where.path or "").lower().rpartition("/")
+        if self._first.setdefault(folder, name) != name:
+            self._with_others.add(folder)
+
+    def can_be_alone(self, finding: Finding) -> bool:
+        """Say whether it matters for a finding what else is in its directory."""
+        return finding.indicator in self._alone
+
+    def weighed(self, finding: Finding) -> Finding:
+        """Return a finding as heavy as its company makes it; all names have been added before."""
+        folder = (finding.where.path or "").lower().rpartition("/")[0]
+        alone = self._alone.get(finding.indicator)
+        if alone is None or folder in self._with_others:
+            return finding
+        return replace(finding, severity=alone, facts={**finding.facts, "alone": _ALONE})
 
 
 def _rule_facts(rule: NameRule, name: str) -> dict[str, str]:

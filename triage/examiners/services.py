@@ -12,6 +12,7 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from triage.artefacts.system import Service, SystemHive
+from triage.examiners.command_line import started_program
 from triage.indicators.work_directory import SHAPE
 from triage.model.exposure import ControlSetRole
 from triage.model.finding import Finding, FindingKind, Severity
@@ -19,6 +20,7 @@ from triage.model.finding import Finding, FindingKind, Severity
 FAMILY = "wannacry"
 INDICATOR_SET = "wannacry-services"
 
+INSTALLER = "tasksche.exe"
 _WORM_NAME = re.compile(r"mssecsvc", re.IGNORECASE)
 _WORM_DISPLAY_NAME = re.compile(r"Microsoft Security Center \(2\.\d\) Service", re.IGNORECASE)
 _NOT_IN_CURRENT = {
@@ -26,7 +28,6 @@ _NOT_IN_CURRENT = {
     "last known good configuration",
     ControlSetRole.OTHER: "not in the current control set: Windows does not start it",
 }
-STARTS_INSTALLER = re.compile(r'(?:^|[\\/"\s])tasksche\.exe(?=$|["\s])', re.IGNORECASE)
 
 
 def examine_services(system: SystemHive, *, work_directory_name: str | None = None) -> tuple[Finding, ...]:
@@ -53,17 +54,23 @@ def examine_services(system: SystemHive, *, work_directory_name: str | None = No
 def service_rule(
     name: str, display_name: str, image_path: str, work_directory_names: Collection[str]
 ) -> tuple[str, Severity] | None:
-    """Return which indicator a service meets, and how much that weighs; None for a service of somebody else."""
-    texts = (name, display_name, image_path)
+    """Return which indicator a service meets, and how much that weighs; None for a service of somebody else.
+
+    Of the command line only the program counts: an immuniser may be told the worm's name as an argument. Other makers
+    have a `tasksche.exe`, so it is the installer's only as the installer writes it: by `cmd.exe /c`, or in a directory
+    that has the service's own generated name.
+    """
+    program = started_program(image_path)
+    texts = (name, display_name, program.name)
     if any(_WORM_NAME.search(text) for text in texts) or _WORM_DISPLAY_NAME.fullmatch(display_name):
         return "worm-service", Severity.HIGH
     if name.lower() in work_directory_names:
         return "computed-name-service", Severity.HIGH
-    if STARTS_INSTALLER.search(image_path) is None:
+    if program.name != INSTALLER:
         return None
-    if SHAPE.fullmatch(name):
+    if SHAPE.fullmatch(name) and (program.by_cmd or program.folder == name):
         return "installer-service", Severity.HIGH
-    return "installer-image-service", Severity.MEDIUM
+    return "installer-image-service", Severity.MEDIUM if program.by_cmd else Severity.LOW
 
 
 def _finding(system: SystemHive, service: Service, indicator: str, severity: Severity, *, is_current: bool) -> Finding:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from triage.artefacts.settings import Setting, Settings
-from triage.examiners.services import STARTS_INSTALLER
+from triage.examiners.command_line import started_program
+from triage.examiners.services import INSTALLER
 from triage.indicators.work_directory import SHAPE
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Where
@@ -41,14 +42,18 @@ def _matches(settings: Settings, names: frozenset[str]) -> Iterator[tuple[Settin
 
 
 def _run_rule(value: Setting, names: frozenset[str]) -> tuple[str, Severity] | None:
-    """Say which rule a `Run` value meets; the shape of a name alone is no finding, others have such names too."""
+    """Say which rule a `Run` value meets; others have names of that shape, and a `tasksche.exe`, too.
+
+    The installer's value has the name of the directory that the program lies in.
+    """
     if value.name.lower() in names:
         return "computed-name-run-value", Severity.HIGH
-    if STARTS_INSTALLER.search(value.text) is None:
+    program = started_program(value.text)
+    if program.name != INSTALLER:
         return None
-    if SHAPE.fullmatch(value.name):
+    if SHAPE.fullmatch(value.name) and program.folder == value.name:
         return "installer-run-value", Severity.HIGH
-    return "installer-image-run-value", Severity.MEDIUM
+    return "installer-image-run-value", Severity.LOW
 
 
 def _finding(where: Where, setting: Setting, indicator: str, severity: Severity) -> Finding:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from triage.indicators.work_directory import PARENT_DIRECTORIES
 from triage.model.errors import IndicatorError
 from triage.model.finding import FindingKind, Severity
 from triage.model.indicator import Confidence, IndicatorSet
+
+GENERATED = "generated"
+"""Group of a place's pattern that holds a generated name; the group `above` holds the path of its parent."""
 
 
 class NameRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,7 +26,8 @@ class NameRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     A name matches when it is one of `names`, or ends in `extension` and, where given, fits `pattern`; all
     without regard to case. `place` names the pattern in `NameRules.places` that the parent directory has to
     fit; None is anywhere. `content_decides` marks names of user data whose content tells more than the name
-    does.
+    does. `alone` is the severity where no other name of the family is in the same directory; None where that
+    makes no difference.
     """
 
     id: str
@@ -36,6 +42,7 @@ class NameRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     place: str | None = None
     directory: bool = False
     content_decides: bool = False
+    alone: Severity | None = None
 
 
 class _NamesFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,15 +75,28 @@ class NameRules(Struct, frozen=True, kw_only=True):
         _, dot, extension = name_lower.rpartition(".")
         return exact + self.by_extension.get(extension, ()) if dot else exact
 
-    def first(self, name: str, parent: str, *, directory: bool) -> NameRule | None:
-        """Return the first rule that a name fits in its parent directory, whose path is from the volume's root."""
+    def first(
+        self, name: str, parent: str, *, directory: bool, work_directories: Collection[str] = ()
+    ) -> NameRule | None:
+        """Return the first rule that a name fits in its parent directory, whose path is from the volume's root.
+
+        `work_directories` are the names computed for this computer's, which are telling wherever they are met.
+        """
         for rule in self.candidates(name.lower()):
             pattern = self.patterns.get(rule.id)
             if rule.directory is not directory or (pattern is not None and pattern.fullmatch(name) is None):
                 continue
-            if rule.place is None or self.places[rule.place].fullmatch(parent) is not None:
+            if rule.place is None or _is_in(self.places[rule.place], parent, work_directories):
                 return rule
         return None
+
+
+def _is_in(place: re.Pattern[str], parent: str, work_directories: Collection[str]) -> bool:
+    """Say whether a directory is a place; one of a generated name is where the installer makes it, or of that name."""
+    match = place.fullmatch(parent)
+    if match is None or GENERATED not in place.groupindex:
+        return match is not None
+    return match[GENERATED] in work_directories or PARENT_DIRECTORIES.fullmatch(match["above"] or "") is not None
 
 
 def load_names(path: Path) -> NameRules:

@@ -16,7 +16,8 @@ SHAPE = re.compile(r"[a-z]{8,15}[0-9]{3}", re.ASCII)
 
 _USER_TEMP = r"(?:users/[^/]+/appdata/local/temp|documents and settings/[^/]+/local settings/temp)"
 _TEMP = rf"temp|(?:windows|winnt)/temp|{_USER_TEMP}"
-PARENT_DIRECTORIES = re.compile(rf"|programdata|intel|{_TEMP}", re.IGNORECASE)
+_MOVED = r"windows\.old(?:\.[0-9]{3})?"  # where a Windows lies over which another one was installed
+PARENT_DIRECTORIES = re.compile(rf"|(?:{_MOVED}/)?(?:programdata|intel|{_TEMP})", re.IGNORECASE)
 """Directories in which the installer makes it: ProgramData, Intel, the root, TEMP; use with `fullmatch`."""
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from triage.artefacts import hibernation
 from triage.artefacts.hive import open_or_gap
-from triage.artefacts.locate import LOG_SUFFIXES, HiveKind, hive_kind, is_older_copy
+from triage.artefacts.locate import LOG_SUFFIXES, HiveKind, hive_kind, is_of_moved_windows, is_older_copy
 from triage.artefacts.regf_plan import LogFile
 from triage.artefacts.regf_replay import is_dirty
 from triage.artefacts.system import SystemHive
@@ -37,8 +37,9 @@ _HIVE_NAMES = ("system", "software", "default", "ntuser.dat", "amcache.hve")
 _LOG_NAMES = tuple(name + suffix for name in _HIVE_NAMES for suffix in LOG_SUFFIXES)
 _FOLDER = "config"
 _LOOKED_FOR = frozenset({*_HIVE_NAMES, *_LOG_NAMES, _FOLDER, hibernation.FILE_NAME})
-_CONFIG_FOLDER = re.compile(r"[^/]+/system32/config")
+_CONFIG_FOLDER = re.compile(r"(?:windows\.old(?:\.[0-9]{3})?/)?[^/]+/system32/config")
 _WINDOWS_HIVE = re.compile(r"([^/]+)/system32/config/(?:system|software)", re.IGNORECASE)
+_MOVED = "moved aside for another Windows: it does not start by itself"
 _ORDER = {HiveKind.SYSTEM: 0, HiveKind.SOFTWARE: 1, HiveKind.USER: 2, HiveKind.AMCACHE: 3}
 
 
@@ -53,6 +54,11 @@ class _HiveEntry(NamedTuple):
     def is_older(self) -> bool:
         """Whether it is the copy in RegBack."""
         return is_older_copy(self.path)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether it is of a Windows in `Windows.old`."""
+        return is_of_moved_windows(self.path)
 
 
 class Installation(NamedTuple):
@@ -103,16 +109,19 @@ class RegistrySurvey:
     def examine(self) -> WindowsInfo | None:
         """Examine all hives; return what they say of the volume's Windows, None where there is none.
 
-        Of several installations all are examined; the first one found describes the volume.
+        Of several installations all are examined; the first one found describes the volume, one in `Windows.old` only
+        where there is no other.
         """
         folders = set(self._located.folders)
-        for hive in sorted(self._located.hives, key=lambda one: (one.is_older, _ORDER[one.kind])):
+        for hive in sorted(self._located.hives, key=lambda one: (one.is_older, _ORDER[one.kind], one.is_moved)):
             folders.discard(hive.path.rpartition("/")[0].lower() if hive.kind is HiveKind.SYSTEM else "")
             self._examine(hive)
         for folder in sorted(folders):
             where = Where(volume=self._ntfs.id, path=folder)
             self._notes.gap(Gap(kind=GapKind.HIVE_MISSING, detail="no SYSTEM hive: services unknown", where=where))
-        current = [told for hive, told in self._examined if not hive.is_older]
+        standing = [told for hive, told in self._examined if not hive.is_older and not hive.is_moved]
+        is_any = any(told.system is not None or told.software is not None for told in standing)
+        current = standing if is_any else [told for hive, told in self._examined if not hive.is_older]
         systems = [told for told in current if told.system is not None]
         softwares = [told for told in current if told.software is not None]
         if not systems and not softwares:
@@ -133,6 +142,11 @@ class RegistrySurvey:
             if inside and told.system is not None and told.system.time_zone is not None:
                 zones.setdefault(folder, told.system.time_zone)
         return zones
+
+    @property
+    def work_directories(self) -> frozenset[str]:
+        """The names computed for all computer names in the volume's hives, older ones too."""
+        return frozenset(told.computed_name for _hive, told in self._examined if told.computed_name is not None)
 
     def installations(self) -> list[Installation]:
         """Return each Windows whose hives were examined; older copies of hives say nothing of the Windows of today."""
@@ -164,8 +178,7 @@ class RegistrySurvey:
             if isinstance(opened, Gap):
                 self._note_gaps(hive, [opened])
                 return
-            names = frozenset(told.computed_name for _hive, told in self._examined if told.computed_name is not None)
-            told = examine_hive(opened, hive.kind, names, self._indicators)
+            told = examine_hive(opened, hive.kind, self.work_directories, self._indicators)
             self._note_gaps(hive, (*opened.gaps, *told.gaps))
             if opened.is_stale:
                 self._stale.add(hive.entry)
@@ -177,6 +190,8 @@ class RegistrySurvey:
 
     def _compared(self, hive: _HiveEntry, told: ExaminedHive) -> Sequence[Finding]:
         """Return a hive's findings; those of an older copy say whether the hive of today still has them."""
+        if not hive.is_older and hive.is_moved:
+            return [replace(one, facts={**one.facts, "installation": _MOVED}) for one in told.findings]
         if not hive.is_older:
             return told.findings
         folder = hive.path.lower().rpartition("/regback/")[0]

@@ -11,7 +11,7 @@ import numpy as np
 from triage.artefacts.time_zone import TimeZone
 from triage.examiners.artefact_file import Surroundings
 from triage.examiners.dating import dated
-from triage.examiners.names import NameExaminer
+from triage.examiners.names import Company, NameExaminer
 from triage.examiners.places import times_of
 from triage.examiners.programs import Known
 from triage.examiners.renames import RenameTimes
@@ -113,11 +113,11 @@ class Surveyor:
         self._note_gaps(gaps_of_links(ntfs, table, paths))
         volume, windows, installations = Where(volume=ntfs.id), None, []
         zones: dict[str, TimeZone] = {}
+        computed: frozenset[str] = frozenset()
         if begin(HIVES, volume):
             registry = RegistrySurvey(ntfs, table, paths, streams, self._indicators, self._notes)
             windows, installations = registry.examine(), registry.installations()
-            zones = registry.zones
-        computed = frozenset({windows.work_directory_name} if windows and windows.work_directory_name else ())
+            zones, computed = registry.zones, registry.work_directories
         names = NameExaminer(self._indicators.names, computed)
         known = Known(self._indicators.names, self._indicators.digests, computed)
         examine_artefacts(ntfs, table, paths, streams, Surroundings(known, self._threads), self._notes, begin)
@@ -146,11 +146,11 @@ class Surveyor:
         )
 
     def _names(self, ntfs: NtfsVolume, table: MftTable, paths: Paths, names: NameExaminer) -> _Told:
-        """Examine all names, those of deleted entries too."""
+        """Examine all names, those of deleted entries too; last those whose weight hangs on the names beside them."""
         entries, told = table.entries, _Told()
-        rules = self._indicators.names
+        company, waiting = Company(names.rules), list[tuple[int, Finding]]()
         telling = entries.directory.copy()  # a work directory is known by its name's shape
-        telling[entries_called(table, names=rules.by_name, endings=rules.by_extension)] = True
+        telling[entries_called(table, names=names.rules.by_name, endings=names.rules.by_extension)] = True
         is_base = entries.readable & (entries.base_entry == np.arange(len(entries.in_use)))
         for entry in np.flatnonzero(telling & is_base).data:
             is_alive, is_directory = entries.in_use.item(entry), entries.directory.item(entry)
@@ -158,15 +158,24 @@ class Surveyor:
                 for finding in names.examine(
                     path, volume=ntfs.id, mft_entry=entry, is_directory=is_directory, deleted=not is_alive
                 ):
+                    company.add(finding)
                     if is_alive and finding.facts.get("decided_by") == "content":
                         told.undecided.add(entry)
-                        continue
-                    times = times_of(entries.times(entry), ntfs.file_name_times(entry))
-                    self._notes.finding(dated(finding, times))
-                    told.named.add(entry)
-                    if finding.severity is not Severity.LOW:
-                        told.suspects.add(entry)
+                    elif company.can_be_alone(finding):
+                        waiting.append((entry, finding))
+                    else:
+                        self._tell(entry, finding, ntfs, table, told)
+        for entry, finding in waiting:
+            self._tell(entry, company.weighed(finding), ntfs, table, told)
         return told
+
+    def _tell(self, entry: int, finding: Finding, ntfs: NtfsVolume, table: MftTable, told: _Told) -> None:
+        """Note the finding of a name, with the times of its entry."""
+        times = times_of(table.entries.times(entry), ntfs.file_name_times(entry))
+        self._notes.finding(dated(finding, times))
+        told.named.add(entry)
+        if finding.severity is not Severity.LOW:
+            told.suspects.add(entry)
 
     def _note_gaps(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from triage.model.finding import Finding, FindingKind
+from triage.artefacts.locate import is_of_moved_windows
+from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.indicator import Confidence
 from triage.model.text import N_
-from triage.model.verdict import SpecialCase, Stage, StageJudgement
+from triage.model.verdict import Special, SpecialCase, Stage, StageJudgement
 from triage.model.volume import HibernationFile, VolumeInfo
+from triage.verdict.signs import FAMILY
+from triage.verdict.special import may_be_copied
 
 _DO_NOT_BOOT = N_(
     "Do not boot this disk: a service starts the encryption or the clean-up again, "
     "and files marked for deletion vanish."
+)
+_PERHAPS_COPIED = N_(
+    "Do not boot this disk before it is sure where its encrypted files come from: they may be copies of another "
+    "computer's, as no trace of the encryptor is beside them; or somebody removed it."
+)
+_OLDER_WINDOWS = N_(
+    "All that was found is of an older Windows, which a new one moved to Windows.old and which does not start. Windows "
+    "deletes that folder after some days: save what is needed of it before this disk is started."
 )
 _NETWORK = N_("Keep the computer off the network; other machines on the same network are at risk.")
 _DO_NOT_PAY = N_("Do not pay before the recovery possibilities have been tried.")
@@ -86,6 +97,11 @@ _SPECIAL: dict[SpecialCase, str] = {
     ),
 }
 
+_IF_COPIED = N_(
+    "If these files were copied here, find the computer that they come from: the files 00000000.* on its Windows disk "
+    "belong to them."
+)
+
 
 def advise(judgement: StageJudgement, findings: Sequence[Finding], volumes: Sequence[VolumeInfo]) -> tuple[str, ...]:
     """Return sentences in English, the most urgent first."""
@@ -101,10 +117,14 @@ def _sentences(
     findings: Sequence[Finding],
     volumes: Sequence[VolumeInfo],
 ) -> Iterator[str]:
-    if latest >= Stage.PROPAGATING:
-        yield _DO_NOT_BOOT
+    is_of_older = _is_of_older_windows(findings)
+    if is_of_older:
+        yield _OLDER_WINDOWS
+    elif latest >= Stage.PROPAGATING:
+        yield _PERHAPS_COPIED if may_be_copied(judgement.special) else _DO_NOT_BOOT
     first, *others = _BY_STAGE[stage]
-    yield first
+    if not (is_of_older and stage <= Stage.INSTALLED):  # those speak of the next start
+        yield first
     if judgement.confidence is Confidence.LOW or latest > stage:
         yield _DOUBT
     if latest >= Stage.PROPAGATING:
@@ -112,8 +132,19 @@ def _sentences(
         yield from dict.fromkeys(_hibernation(volumes))
     if any(one.kind is FindingKind.REGISTRY and one.indicator in _PENDING_RULES for one in findings):
         yield _PENDING
-    yield from dict.fromkeys(_SPECIAL[special.case] for special in judgement.special)
+    yield from dict.fromkeys(_of_special(special) for special in judgement.special)
     yield from others
+
+
+def _is_of_older_windows(findings: Sequence[Finding]) -> bool:
+    """Say whether all that tells something lies in `Windows.old`."""
+    telling = [one for one in findings if one.family == FAMILY and one.severity is not Severity.LOW]
+    return bool(telling) and all(is_of_moved_windows(one.where.path or "") for one in telling)
+
+
+def _of_special(special: Special) -> str:
+    """Return what to do about a special case; that files may be copies is not yet that they are."""
+    return _IF_COPIED if may_be_copied([special]) else _SPECIAL[special.case]
 
 
 def _hibernation(volumes: Sequence[VolumeInfo]) -> Iterator[str]:

@@ -112,7 +112,7 @@ SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         "work-directory-value", Stage.INSTALLED, FindingKind.REGISTRY, N_("work directory in the registry"),
-        ("work-directory-value", "installer-image-run-value"), certain=True,
+        ("work-directory-value",), certain=True,
     ),
     Sign(
         "installer-run", Stage.INSTALLED, FindingKind.EXECUTION, N_("the installer was run"),

@@ -6,6 +6,7 @@ single sign of medium severity is possible, no more. One sign alone gives a stag
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from triage.model.event import Event
@@ -13,10 +14,10 @@ from triage.model.finding import Finding
 from triage.model.gap import Gap, GapKind
 from triage.model.indicator import Confidence
 from triage.model.text import N_
-from triage.model.verdict import Bearing, Phase, Stage, StageJudgement, StageSign
+from triage.model.verdict import Bearing, Phase, Special, Stage, StageJudgement, StageSign
 from triage.model.volume import VolumeInfo
 from triage.verdict.signs import SIGNS, Sign
-from triage.verdict.special import recognise
+from triage.verdict.special import may_be_copied, recognise
 from triage.verdict.traces import IDS_NAMED, Trace, Traces, gather_traces
 from triage.verdict.unseen import BLINDING, blinding_gaps
 
@@ -49,13 +50,14 @@ def judge_stage(
     evidence = tuple(_evidence(traces, blinding_gaps(gaps, volumes), looked=any(one.windows for one in volumes)))
     telling = [trace for trace in traces.values() if trace.sign.stage is not None]
     stage = _shown(telling)
-    special = recognise(stage, traces, events, volumes)
+    is_whole = not any(one.bearing is Bearing.OPEN for one in evidence)
+    special = recognise(stage, traces, events, volumes, is_whole=is_whole)
     if stage is None:
         return StageJudgement(stage=None, evidence=evidence, special=special)
     latest = _latest(evidence)
     return StageJudgement(
         stage=stage,
-        confidence=_confidence(_speaking_for(telling, stage), evidence, stage, latest),
+        confidence=_doubted(special, _confidence(_speaking_for(telling, stage), evidence, stage, latest)),
         earliest=_earliest(telling, stage),
         latest=latest,
         phase=PHASES[stage],
@@ -97,14 +99,21 @@ def _latest(evidence: Sequence[StageSign]) -> Stage:
 
 
 def _confidence(speaking: Sequence[Trace], evidence: Sequence[StageSign], stage: Stage, latest: Stage) -> Confidence:
-    """Say how sure the stage is: by how many signs of how many kinds, against what is missing."""
+    """Say how sure the stage is: by how many signs of how many kinds, against what is missing of it and before it."""
     against = sum(one.stage is stage and one.bearing is Bearing.AGAINST for one in evidence)
     if len(speaking) < 2 or against > len(speaking):
         return Confidence.LOW
     kinds = {trace.sign.kind for trace in speaking}
-    if len(kinds) > 1 and against == 0 and latest is stage:
+    before = Counter(one.bearing for one in evidence if one.stage < stage)
+    is_led_up_to = before[Bearing.FOR] >= before[Bearing.AGAINST]
+    if len(kinds) > 1 and against == 0 and latest is stage and is_led_up_to:
         return Confidence.HIGH
     return Confidence.MEDIUM
+
+
+def _doubted(special: Sequence[Special], confidence: Confidence) -> Confidence:
+    """Return how sure the stage of this Windows is; not at all where what shows it may come from another one."""
+    return Confidence.LOW if may_be_copied(special) else confidence
 
 
 def _evidence(traces: Traces, blinding: dict[GapKind, list[str]], *, looked: bool) -> Iterator[StageSign]:
