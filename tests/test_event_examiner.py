@@ -171,6 +171,59 @@ def test_programs_and_command_lines(program: str, command: str, indicator: str, 
     assert not events
 
 
+SYSTEM = "C:\\Windows\\System32\\"
+RUN_VALUE = r'reg add HKLM\SOFTWARE\CurrentVersion\Run /v "abcdefgh123" /t REG_SZ /d "\"C:\x\tasksche.exe\"" /f'
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("findstr.exe", r'findstr /c:"start /b @WanaDecryptor@.exe vs" C:\cases\*.txt'),
+        ("findstr.exe", r'findstr /c:"icacls . /grant Everyone:F /T /C /Q" strings.txt'),
+        ("powershell.exe", "powershell -c \"Select-String -Pattern 'icacls . /grant Everyone:F /T /C /Q'\""),
+        ("wevtutil.exe", f"wevtutil qe Security /q:\"*[EventData[Data='{RECOVERY_COMMAND}']]\""),
+        ("notepad.exe", r'notepad.exe "C:\reg add HKLM\CurrentVersion\Run" /v "abcdefgh123" C:\x\tasksche.exe.txt'),
+        ("cmd.exe", f"cmd /c echo {RUN_VALUE} >> report.txt"),
+        ("cmd.exe", f"{RECOVERY_COMMAND} > report.txt"),
+        ("findstr.exe", RUN_VALUE),
+        ("notepad.exe", RECOVERY_COMMAND),
+    ],
+)
+def test_who_searches_for_the_command_lines_is_no_infection(program: str, command: str) -> None:
+    assert examined([process_started(SYSTEM + program, command, 0)])[0] == []
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("cmd.exe", f"cmd.exe /c {RUN_VALUE}"),
+        ("reg.exe", RUN_VALUE.replace("reg add", "reg  add")),
+        ("cmd.exe", f'"{SYSTEM}cmd.exe" /d /c "{RUN_VALUE}"'),
+    ],
+)
+def test_the_same_command_is_known_however_it_was_run(program: str, command: str) -> None:
+    assert judged(examined([process_started(SYSTEM + program, command, 0)])[0]) == [
+        ("run-value-command", Severity.HIGH)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("program", "command", "is_attempt"),
+    [
+        ("findstr.exe", r'findstr /s /i /c:"vssadmin delete shadows" C:\Users\*.log', False),
+        ("cmd.exe", "cmd /c echo vssadmin delete shadows", False),
+        ("cmd.exe", 'cmd /c findstr "x & vssadmin delete shadows" a.txt', False),
+        ("cmd.exe", "cmd.exe /c net stop vss & vssadmin.exe  delete shadows /all", True),
+        ("cmd.exe", r'cmd.exe /c "C:\Windows\System32\vssadmin.exe delete shadows /all"', True),
+        ("WMIC.exe", "wmic /nointeractive shadowcopy where id!='1' delete", True),
+    ],
+)
+def test_only_who_runs_the_deletion_of_shadow_copies_tried_it(program: str, command: str, is_attempt: bool) -> None:
+    _findings, events, _gaps = examined([process_started(SYSTEM + program, command, 0)])
+    assert [one.kind for one in events] == [EventKind.SHADOWS_DELETED] * is_attempt
+    assert all(one.facts["shows"].startswith("an attempt") for one in events)
+
+
 def test_tools_that_remove_shadow_copies_are_dated_and_nobodys() -> None:
     log = [
         process_started(r"C:\Windows\System32\vssadmin.exe", "", 0),
