@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from triage.artefacts.event_log import LogDamage, Wanted, read_event_log
+from triage.artefacts.event_chunk import LogDamage
+from triage.artefacts.event_log import Wanted, read_event_log
 from triage.artefacts.event_record import EventRecord
 from triage.examiners import process_events, service_events
 from triage.examiners.artefact_file import Pieces, Surroundings
