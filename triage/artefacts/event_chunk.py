@@ -70,6 +70,11 @@ class ChunkHeader(NamedTuple):
     records_checksum: int
     sound: bool
 
+    @property
+    def counted(self) -> int:
+        """How many records it says there are."""
+        return self.last_number - self.first_number + 1
+
 
 class Record(NamedTuple):
     """One record's place in its chunk."""
@@ -200,5 +205,5 @@ def _bridge(data: bytearray, at: int, size: int) -> None:
 
 def _missing(told: ChunkHeader | None, records: tuple[Record, ...]) -> int:
     if told is not None:
-        return max(0, told.last_number - told.first_number + 1 - len(records))
+        return max(0, told.counted - len(records))
     return records[-1].identifier - records[0].identifier + 1 - len(records) if records else 0

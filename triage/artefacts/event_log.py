@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import chain, compress
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -184,10 +184,12 @@ def _read_batch(batch: _Batch, *, wanted: Wanted, checksums: bool) -> _Told:
             continue
         told.chunks += 1
         rows = columns.of_chunk(number)
-        identifiers, at = columns.identifier[rows].tolist(), (columns.at[rows] + batch.offset_bytes).tolist()
-        told.take_numbers(header, identifiers, offset)
-        told.damages += holes_within(header, list(zip(identifiers, at, strict=True)))
-        places = dict(compress(zip(identifiers, at, strict=True), chosen[rows]))
+        identifiers, at = columns.identifier[rows], columns.at[rows] + batch.offset_bytes
+        told.take_numbers(header, identifiers[[0, -1]].tolist() if len(identifiers) > 0 else [], offset)
+        if len(identifiers) < header.counted:
+            told.damages += holes_within(header, list(zip(identifiers.tolist(), at.tolist(), strict=True)))
+        kept = chosen[rows]
+        places = dict(zip(identifiers[kept].tolist(), at[kept].tolist(), strict=True))
         if places:
             decoded = decode(batch.chunk(number), places, wanted.names)
             told.records += decoded.records

@@ -89,10 +89,13 @@ class Numbers:
 
 
 def holes_within(header: ChunkHeader, places: Sequence[tuple[int, int]]) -> Iterator[LogDamage]:
-    """Yield the records that a chunk counts and does not have; `places` are identifiers and offsets of those it has."""
-    missing = header.last_number - header.first_number + 1 - len(places)
-    if missing <= 0 or not places:
+    """Yield what is missing of a chunk that counts more records than it has: those with these identifiers and offsets.
+
+    A chunk that has none is missing as a whole.
+    """
+    if not places:
         return
+    missing = header.counted - len(places)
     bounds = [(header.first_identifier - 1, places[0][1]), *places, (header.last_identifier + 1, places[-1][1])]
     jumps = [(one, after - one - 1, offset) for (one, offset), (after, _) in pairwise(bounds) if after > one + 1]
     if sum(count for _one, count, _offset in jumps) == missing:
