@@ -52,7 +52,7 @@ def told(case: Case) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("windows", ["Windows", "WINNT", "Windows.old/WINDOWS"])
+@pytest.mark.parametrize("windows", ["Windows", "WINNT", "WINDOWS.0", "Windows.old.000/WIN10"])
 def test_each_kind_of_file_is_found_in_its_place(tmp_path: Path, windows: str) -> None:
     files = {
         f"{windows}/System32/winevt/Logs/System.evtx": SYSTEM_LOG,

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 
 from tests.needs import data_path, needs_data
 from tests.test_event_examiner import KNOWN, SUBJECT
-from triage.artefacts.event_chunk import CHUNK_BYTES, FILE_HEADER_BYTES, checksums_hold, read_chunk_header
+from triage.artefacts.event_chunk import CHUNK_BYTES, FILE_HEADER_BYTES, LogDamage, checksums_hold, read_chunk_header
 from triage.artefacts.event_columns import read_columns
-from triage.artefacts.event_log import LogDamage, Wanted, read_event_log
+from triage.artefacts.event_log import Wanted, read_event_log
 from triage.artefacts.event_record import EventRecord
 from triage.artefacts.prefetch import read_prefetch
 from triage.examiners.artefact_file import Surroundings
@@ -34,7 +34,6 @@ from triage.model.told import Told
 SOUND = (
     "plaso/System.evtx.xz",
     "velociraptor/RDPAuth_System.evtx.xz",
-    "evtx-omerbenamram/2-vss_7-System.evtx.xz",
     "evtx-omerbenamram/system.evtx.xz",
     "evtx-python-evtx/issue_43.evtx.xz",
     "evtx-python-evtx/dns_log_malformed.evtx.xz",
@@ -44,6 +43,7 @@ SOUND = (
     "evtx-hayabusa/System_7045_namedpipe_privesc.evtx.xz",
 )
 DAMAGED = (
+    "evtx-omerbenamram/2-vss_7-System.evtx.xz",
     "plaso/System2.evtx.xz",
     "evtx-omerbenamram/sample-with-zero-data-size-event.evtx.xz",
     "evtx-omerbenamram/sample_with_a_bad_chunk_magic.evtx.xz",
@@ -125,6 +125,14 @@ def test_a_damaged_log_has_no_finding_and_is_told(path: str) -> None:
     told = examined(unpacked(path))
     assert [finding for one in told for finding in one.findings] == []
     assert any(one.gaps for one in told)
+
+
+@needs_data("evtx-omerbenamram/2-vss_7-System.evtx.xz")
+def test_two_chunks_that_were_never_written_are_told_by_their_records() -> None:
+    """A log in a shadow copy: two chunks of zeros, and behind them one that is in use."""
+    [gap] = [gap for one in examined(unpacked("evtx-omerbenamram/2-vss_7-System.evtx.xz")) for gap in one.gaps]
+    assert gap.detail == "event log: records 1156 to 1417 are not there"
+    assert (gap.where.offset_bytes, gap.bytes) == (FILE_HEADER_BYTES + 10 * CHUNK_BYTES, 2 * CHUNK_BYTES)
 
 
 @needs_data("evtx-omerbenamram/sample-with-zero-data-size-event.evtx.xz")

@@ -10,6 +10,7 @@ from tests.lab.event_log import CHUNK_BYTES, LabEvent, write_event_log
 from tests.lab.traces import (
     AUDITING,
     MANAGER,
+    MINUTE,
     RECOVERY_COMMAND,
     WORM_DISPLAY_NAME,
     process_started,
@@ -25,6 +26,7 @@ from triage.indicators.digests import DigestTable
 from triage.indicators.load import builtin_names
 from triage.model.entry import StreamForm, Subject
 from triage.model.event import Event, EventKind
+from triage.model.filetime import filetime_to_iso
 from triage.model.finding import Finding, Severity
 from triage.model.gap import Gap
 from triage.model.verdict import Stage
@@ -80,7 +82,6 @@ def test_each_step_of_the_infection_is_found_in_the_log() -> None:
         ("recovery-command", Severity.MEDIUM),
     ]
     assert [(one.kind, one.family) for one in events] == [
-        (EventKind.SYSTEM_STARTED, None),
         (EventKind.SYSTEM_STARTED, None),
         (EventKind.SHADOWS_DELETED, None),
     ]
@@ -169,6 +170,59 @@ def test_programs_and_command_lines(program: str, command: str, indicator: str, 
     findings, events, _gaps = examined([process_started(program, command, 0)])
     assert judged(findings) == [(indicator, severity)]
     assert not events
+
+
+SYSTEM = "C:\\Windows\\System32\\"
+RUN_VALUE = r'reg add HKLM\SOFTWARE\CurrentVersion\Run /v "abcdefgh123" /t REG_SZ /d "\"C:\x\tasksche.exe\"" /f'
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("findstr.exe", r'findstr /c:"start /b @WanaDecryptor@.exe vs" C:\cases\*.txt'),
+        ("findstr.exe", r'findstr /c:"icacls . /grant Everyone:F /T /C /Q" strings.txt'),
+        ("powershell.exe", "powershell -c \"Select-String -Pattern 'icacls . /grant Everyone:F /T /C /Q'\""),
+        ("wevtutil.exe", f"wevtutil qe Security /q:\"*[EventData[Data='{RECOVERY_COMMAND}']]\""),
+        ("notepad.exe", r'notepad.exe "C:\reg add HKLM\CurrentVersion\Run" /v "abcdefgh123" C:\x\tasksche.exe.txt'),
+        ("cmd.exe", f"cmd /c echo {RUN_VALUE} >> report.txt"),
+        ("cmd.exe", f"{RECOVERY_COMMAND} > report.txt"),
+        ("findstr.exe", RUN_VALUE),
+        ("notepad.exe", RECOVERY_COMMAND),
+    ],
+)
+def test_who_searches_for_the_command_lines_is_no_infection(program: str, command: str) -> None:
+    assert examined([process_started(SYSTEM + program, command, 0)])[0] == []
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        ("cmd.exe", f"cmd.exe /c {RUN_VALUE}"),
+        ("reg.exe", RUN_VALUE.replace("reg add", "reg  add")),
+        ("cmd.exe", f'"{SYSTEM}cmd.exe" /d /c "{RUN_VALUE}"'),
+    ],
+)
+def test_the_same_command_is_known_however_it_was_run(program: str, command: str) -> None:
+    assert judged(examined([process_started(SYSTEM + program, command, 0)])[0]) == [
+        ("run-value-command", Severity.HIGH)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("program", "command", "is_attempt"),
+    [
+        ("findstr.exe", r'findstr /s /i /c:"vssadmin delete shadows" C:\Users\*.log', False),
+        ("cmd.exe", "cmd /c echo vssadmin delete shadows", False),
+        ("cmd.exe", 'cmd /c findstr "x & vssadmin delete shadows" a.txt', False),
+        ("cmd.exe", "cmd.exe /c net stop vss & vssadmin.exe  delete shadows /all", True),
+        ("cmd.exe", r'cmd.exe /c "C:\Windows\System32\vssadmin.exe delete shadows /all"', True),
+        ("WMIC.exe", "wmic /nointeractive shadowcopy where id!='1' delete", True),
+    ],
+)
+def test_only_who_runs_the_deletion_of_shadow_copies_tried_it(program: str, command: str, is_attempt: bool) -> None:
+    _findings, events, _gaps = examined([process_started(SYSTEM + program, command, 0)])
+    assert [one.kind for one in events] == [EventKind.SHADOWS_DELETED] * is_attempt
+    assert all(one.facts["shows"].startswith("an attempt") for one in events)
 
 
 def test_tools_that_remove_shadow_copies_are_dated_and_nobodys() -> None:
@@ -262,12 +316,77 @@ def test_an_antivirus_that_names_wannacry_is_a_finding() -> None:
     assert not events
 
 
-def test_what_is_too_many_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_logs, "MOST_OF_A_KIND", 3)
-    starts = [event(KERNEL, 12, MajorVersion="6") for _ in range(5)]
-    _findings, events, gaps = examined(starts)
-    assert len(events) == 3
-    assert [gap.detail for gap in gaps] == ["further records that were read but are not listed: system-started, 2"]
+def at(minute: float, provider: str, number: int, **data: str) -> LabEvent:
+    return LabEvent(provider=provider, event=number, time=TIME + int(minute * MINUTE), data=data)
+
+
+def moment(minute: float) -> str:
+    """Return a moment as an event's values tell it."""
+    return f"{filetime_to_iso(TIME + int(minute * MINUTE))}"
+
+
+def test_a_start_that_two_providers_note_is_one_event() -> None:
+    kernel, service = at(0, KERNEL, 12, MajorVersion="6"), at(4, "EventLog", 6005, param1="")
+    later = [at(9, "EventLog", 6005, param1=""), at(8, KERNEL, 12, MajorVersion="6")]  # both orders occur
+    events = examined([kernel, service, *later])[1]
+    assert [(one.kind, one.time_utc) for one in events] == [
+        (EventKind.SYSTEM_STARTED, moment(0)),
+        (EventKind.SYSTEM_STARTED, moment(8)),
+    ]
+    assert {"event": "12", "record": "1", "also_event": "6005", "also_record": "2"}.items() <= events[0].facts.items()
+
+
+def test_a_crash_that_two_providers_note_is_one_event_with_the_values_of_both() -> None:
+    power = at(0, "Microsoft-Windows-Kernel-Power", 41, BugcheckCode="0")
+    starts = [at(1, "EventLog", 6005, param1=""), at(0, KERNEL, 12, MajorVersion="6")]
+    events = examined([power, *starts, at(1, "EventLog", 6008, param1="", Binary=LAST_ALIVE)])[1]
+    assert sorted(one.kind for one in events) == [EventKind.SYSTEM_CRASHED, EventKind.SYSTEM_STARTED]
+    [crash] = [one for one in events if one.kind is EventKind.SYSTEM_CRASHED]
+    assert {"last_alive_utc": "2012-04-06T13:59:13.0290000Z", "bugcheck_code": "0"}.items() <= crash.facts.items()
+
+
+@pytest.mark.parametrize(
+    "starts",
+    [
+        [at(0, KERNEL, 12), at(11, "EventLog", 6005)],
+        [at(0, KERNEL, 12), at(1, KERNEL, 12)],
+    ],
+    ids=["late", "same-provider"],
+)
+def test_two_starts_stay_two(starts: list[LabEvent]) -> None:
+    assert len(examined(starts)[1]) == 2
+
+
+SLEEP = at(0, "Microsoft-Windows-Kernel-Power", 42, TargetState="4")
+SET_ON = at(600, KERNEL, 1, NewTime=moment(600), OldTime=moment(0.5))
+WAKE = at(600.2, "Microsoft-Windows-Power-Troubleshooter", 1, SleepTime=moment(0), WakeTime=moment(600.1))
+
+
+@pytest.mark.parametrize("log", [[SLEEP, SET_ON, WAKE], [SLEEP, SET_ON], [SET_ON, WAKE]])
+def test_a_wake_from_sleep_is_no_change_of_the_clock(log: list[LabEvent]) -> None:
+    assert examined(log)[1] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        at(900, KERNEL, 1, NewTime=moment(2000), OldTime=moment(900)),
+        at(0.5, KERNEL, 1, NewTime=moment(-2000), OldTime=moment(0.5)),
+    ],
+    ids=["later", "back"],
+)
+def test_a_change_of_the_clock_after_a_sleep_is_one(change: LabEvent) -> None:
+    assert [one.kind for one in examined([SLEEP, change, WAKE])[1]] == [EventKind.CLOCK_CHANGED]
+
+
+def test_of_too_many_the_first_the_oldest_and_the_newest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log began anew at its first chunk: its oldest records stand behind the newest."""
+    monkeypatch.setattr(event_logs, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(event_logs, "MOST_AT_EACH_END", 1)
+    minutes = (60, 80, 100, 120, 0, 20, 40)
+    _findings, events, gaps = examined([at(minute, "EventLog", 6006, param1="") for minute in minutes])
+    assert [one.time_utc for one in events] == [moment(minute) for minute in (60, 80, 0, 120)]
+    assert [gap.detail for gap in gaps] == ["further records that were read but are not listed: system-stopped, 3"]
 
 
 def test_damages_that_follow_one_another_are_one_gap() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import pyevtx
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lab.event_log import CHUNK_BYTES, DIRTY, NO_CHECKSUMS, LabEvent, seal_chunk, write_event_log
-from triage.artefacts.event_log import LogDamage, Wanted, read_event_log
+from triage.artefacts.event_chunk import LogDamage
+from triage.artefacts.event_log import Wanted, read_event_log
 from triage.artefacts.event_record import EventRecord
 
 TIME = 131_390_502_651_234_560
@@ -231,6 +233,97 @@ def test_a_record_of_an_unknown_pattern_is_decoded() -> None:
     chunk[place + 2] = 0x05  # signed
     records, damages = read(with_chunk(0, seal_chunk(bytes(chunk))))
     assert (events(records), damages) == ([7045, 7036, 104], [])
+
+
+LONG = write_event_log([state(f"other {number}") for number in range(4 * OTHERS)])
+LONG_CHUNKS = [LONG[at : at + CHUNK_BYTES] for at in range(HEADER_BYTES, len(LONG) - CHUNK_BYTES, CHUNK_BYTES)]
+NUMBERS = [struct.unpack_from("<QQ", chunk, 8) for chunk in LONG_CHUNKS]
+
+
+def log_of(chunks: Sequence[bytes], *, following: int = 4 * OTHERS + 1) -> bytes:
+    """Return a log of these chunks with a header that fits them; `following` is the next record's identifier."""
+    head = bytearray(LONG[:HEADER_BYTES])
+    struct.pack_into("<Q", head, 24, following)
+    struct.pack_into("<H", head, 42, len(chunks))
+    struct.pack_into("<I", head, 124, zlib.crc32(head[:120]))
+    return bytes(head) + b"".join(chunks)
+
+
+def numbered_anew(chunk: bytes, first: int) -> bytes:
+    """Return a chunk of a log that was cleared: its records are numbered anew, identifiers go on."""
+    lowest, highest = struct.unpack_from("<QQ", chunk, 8)
+    anew = bytearray(chunk)
+    struct.pack_into("<QQ", anew, 8, first, first + highest - lowest)
+    return seal_chunk(bytes(anew))
+
+
+def holes(log: bytes) -> list[tuple[str, int, int]]:
+    return [(one.detail, one.offset_bytes, one.length_bytes) for one in read(log)[1]]
+
+
+def not_there(first: int, last: int) -> str:
+    return f"records {first} to {last} are not there"
+
+
+def test_a_chunk_that_was_cut_out_is_told_by_its_records() -> None:
+    assert len(LONG_CHUNKS) > 4
+    hole = not_there(*NUMBERS[2])
+    assert holes(log_of([*LONG_CHUNKS[:2], *LONG_CHUNKS[3:]])) == [(hole, HEADER_BYTES + 2 * CHUNK_BYTES, 0)]
+
+
+def test_a_chunk_of_zeros_within_the_log_is_told_by_its_records() -> None:
+    log = log_of([*LONG_CHUNKS[:2], bytes(CHUNK_BYTES), *LONG_CHUNKS[3:]])
+    hole = (not_there(*NUMBERS[2]), HEADER_BYTES + 2 * CHUNK_BYTES, CHUNK_BYTES)
+    assert hole in holes(log)
+
+
+def test_chunks_cut_off_at_the_end_are_told_by_the_next_record() -> None:
+    end = HEADER_BYTES + 2 * CHUNK_BYTES
+    assert holes(log_of(LONG_CHUNKS[:2])) == [(not_there(NUMBERS[2][0], NUMBERS[-1][1]), end, 0)]
+
+
+def test_a_log_that_began_anew_at_its_first_chunk_has_no_hole() -> None:
+    assert holes(log_of([*LONG_CHUNKS[3:], *LONG_CHUNKS[1:3]])) == []
+
+
+def test_a_hole_in_a_log_that_began_anew_is_told() -> None:
+    log = log_of([*LONG_CHUNKS[3:], LONG_CHUNKS[0], LONG_CHUNKS[2]])
+    assert [hole[0] for hole in holes(log)] == [not_there(*NUMBERS[1])]
+
+
+def cleared_chunks() -> list[bytes]:
+    """Return the chunks of a log that was cleared when its first one was full."""
+    before = NUMBERS[0][1]
+    later = zip(LONG_CHUNKS[1:], NUMBERS[1:], strict=True)
+    return [numbered_anew(chunk, lowest - before) for chunk, (lowest, _highest) in later]
+
+
+def test_records_of_a_log_that_was_cleared_are_told_as_windows_shows_them() -> None:
+    chunks = cleared_chunks()
+    assert holes(log_of(chunks)) == []
+    del chunks[2]
+    assert [hole[0] for hole in holes(log_of(chunks))] == [not_there(*NUMBERS[3])]
+
+
+@pytest.mark.parametrize("chunks", [LONG_CHUNKS, cleared_chunks()], ids=["usual", "cleared"])
+@pytest.mark.parametrize("number", [0, 2])
+def test_the_records_of_a_chunk_with_a_damaged_header_are_no_hole(chunks: list[bytes], number: int) -> None:
+    damaged = chunks[number][:8] + b"\xff" * 8 + chunks[number][16:]
+    details = [hole[0] for hole in holes(log_of([*chunks[:number], damaged, *chunks[number + 1 :]]))]
+    assert ["not there" in detail for detail in details] == [False]
+
+
+@pytest.mark.parametrize("swallowed", [1, 5])
+def test_a_record_that_another_one_was_stretched_over_is_told(swallowed: int) -> None:
+    """Sizes and checksums fit; only the number is skipped."""
+    chunk = bytearray(LONG_CHUNKS[1])
+    places = list(record_places(chunk))
+    before, end = places[swallowed - 1], places[swallowed + 1]
+    struct.pack_into("<I", chunk, before + 4, end - before)
+    struct.pack_into("<I", chunk, end - 4, end - before)
+    log = log_of([LONG_CHUNKS[0], seal_chunk(bytes(chunk)), *LONG_CHUNKS[2:]])
+    detail = f"record {NUMBERS[1][0] + swallowed} is not there"
+    assert holes(log) == [(detail, HEADER_BYTES + CHUNK_BYTES + before, 0)]
 
 
 @settings(max_examples=150, deadline=None)

@@ -10,6 +10,8 @@ import struct
 import zlib
 from typing import NamedTuple
 
+from msgspec import Struct
+
 FILE_HEADER_BYTES = 4096
 CHUNK_BYTES = 65_536
 RECORDS_AT = 512
@@ -32,10 +34,23 @@ _TABLES_AT = 128
 _LEAST_RECORD_BYTES = RECORD_HEADER_BYTES + 1 + _NUMBER.size
 
 
+class LogDamage(Struct, frozen=True, kw_only=True):
+    """What of a log could not be read, or is not there: what, and where in the file."""
+
+    detail: str
+    offset_bytes: int
+    length_bytes: int
+
+
 class FileHeader(NamedTuple):
-    """What the file says of itself. `sound`: its signature and checksum are right, and it is not marked as dirty."""
+    """What the file says of itself. `sound`: its signature and checksum are right.
+
+    `next_identifier` is that of the record that would be written next. In a log that was not closed both counts may be
+    old.
+    """
 
     chunks: int
+    next_identifier: int
     flags: int
     is_log: bool
     sound: bool
@@ -54,6 +69,11 @@ class ChunkHeader(NamedTuple):
     end: int
     records_checksum: int
     sound: bool
+
+    @property
+    def counted(self) -> int:
+        """How many records it says there are."""
+        return self.last_number - self.first_number + 1
 
 
 class Record(NamedTuple):
@@ -80,10 +100,11 @@ class Mended(NamedTuple):
 def read_file_header(data: bytes) -> FileHeader:
     """Read the header of a log; of what is none, or is damaged, only that is told."""
     if len(data) < _TABLES_AT or not data.startswith(_FILE_SIGNATURE):
-        return FileHeader(0, 0, is_log=False, sound=False)
+        return FileHeader(0, 0, 0, is_log=False, sound=False)
     flags, checksum = struct.unpack_from("<II", data, _CHECKED_BYTES)
-    chunks = _FILE_HEADER.unpack_from(data)[-1]
-    return FileHeader(chunks, flags, is_log=True, sound=zlib.crc32(data[:_CHECKED_BYTES]) == checksum)
+    _signature, _first, _last, following, *_sizes, chunks = _FILE_HEADER.unpack_from(data)
+    sound = zlib.crc32(data[:_CHECKED_BYTES]) == checksum
+    return FileHeader(chunks, following, flags, is_log=True, sound=sound)
 
 
 def read_chunk_header(chunk: bytes | memoryview) -> ChunkHeader | None:
@@ -184,5 +205,5 @@ def _bridge(data: bytearray, at: int, size: int) -> None:
 
 def _missing(told: ChunkHeader | None, records: tuple[Record, ...]) -> int:
     if told is not None:
-        return max(0, told.last_number - told.first_number + 1 - len(records))
+        return max(0, told.counted - len(records))
     return records[-1].identifier - records[0].identifier + 1 - len(records) if records else 0

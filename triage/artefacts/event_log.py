@@ -7,7 +7,7 @@ damaged chunk every record that stands is decoded (`event_chunk.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import yara
-from msgspec import Struct
 
 from triage.artefacts.event_chunk import (
     CHUNK_BYTES,
@@ -23,6 +22,7 @@ from triage.artefacts.event_chunk import (
     NO_CHECKSUMS,
     ChunkHeader,
     FileHeader,
+    LogDamage,
     checksums_hold,
     goes_on,
     is_chunk,
@@ -31,18 +31,11 @@ from triage.artefacts.event_chunk import (
     read_file_header,
 )
 from triage.artefacts.event_columns import UNKNOWN_EVENT, Columns, Mask, read_columns
+from triage.artefacts.event_numbers import Numbers, Run, holes_within, run_of_chunk
 from triage.artefacts.event_record import EventName, EventRecord, decode
 
 _BATCH_BYTES = 16 * CHUNK_BYTES
 _UNUSED = bytes(CHUNK_BYTES)
-
-
-class LogDamage(Struct, frozen=True, kw_only=True):
-    """What of a log could not be read: what, and where in the file."""
-
-    detail: str
-    offset_bytes: int
-    length_bytes: int
 
 
 class Wanted:
@@ -84,16 +77,18 @@ def read_event_log(
 
     `pieces` are its bytes in order; of them no more is held than one piece, twice, and a chunk.
     """
-    cutter, chunks, header = _Cutter(), 0, read_file_header(b"")
+    cutter, chunks, header, numbers = _Cutter(), 0, read_file_header(b""), Numbers()
     with ThreadPoolExecutor(threads) as pool:
         for batches in chain(map(cutter.take, pieces), map(_Cutter.rest, (cutter,))):
             header = read_file_header(cutter.head)
             read = partial(_read_batch, wanted=wanted, checksums=not header.flags & NO_CHECKSUMS)
             for told in pool.map(read, batches):
                 chunks += told.chunks
+                numbers.add(told.runs)
                 yield from told.records
                 yield from told.damages
     yield from _of_file(header, chunks, cutter.offset_bytes)
+    yield from numbers.holes(header.next_identifier if header.sound else 0)
 
 
 class _Batch(NamedTuple):
@@ -147,7 +142,14 @@ class _Told:
     def __init__(self) -> None:
         self.records: list[EventRecord] = []
         self.damages: list[LogDamage] = []
+        self.runs: list[Run] = []
         self.chunks = 0
+
+    def take_numbers(self, header: ChunkHeader | None, identifiers: Sequence[int], offset_bytes: int) -> None:
+        """Take which records stand in a chunk; None for the header of one where it is damaged."""
+        run = run_of_chunk(header, identifiers, offset_bytes)
+        if run is not None:
+            self.runs.append(run)
 
 
 def _of_file(header: FileHeader, chunks: int, end: int) -> Iterator[LogDamage]:
@@ -167,23 +169,27 @@ def _read_batch(batch: _Batch, *, wanted: Wanted, checksums: bool) -> _Told:
     """Read some chunks; several threads do so at once."""
     told, array = _Told(), np.frombuffer(batch.data, np.uint8)
     ends = np.zeros(len(array) // CHUNK_BYTES, np.int64)
-    for number in range(len(ends)):
+    headers = [read_chunk_header(batch.chunk(number)) for number in range(len(ends))]
+    for number, header in enumerate(headers):
         chunk = batch.chunk(number)
-        header = read_chunk_header(chunk)
         if header is not None and _holds(chunk, header, checksums=checksums) and not goes_on(chunk, header):
             ends[number] = header.end
     columns, broken = read_columns(array, ends)
     chosen = wanted.choose(columns, batch.data)
     columns.empty(array, chosen)
-    for number in range(len(ends)):
+    for number, header in enumerate(headers):
         offset = batch.offset_bytes + number * CHUNK_BYTES
-        if ends[number] == 0 or broken[number]:
+        if header is None or ends[number] == 0 or broken[number]:
             _read_damaged(bytes(batch.chunk(number)), offset, told, wanted, checksums=checksums)
             continue
         told.chunks += 1
         rows = columns.of_chunk(number)
-        at, identifiers = (column[rows][chosen[rows]].tolist() for column in (columns.at, columns.identifier))
-        places = {identifier: batch.offset_bytes + place for identifier, place in zip(identifiers, at, strict=True)}
+        identifiers, at = columns.identifier[rows], columns.at[rows] + batch.offset_bytes
+        told.take_numbers(header, identifiers[[0, -1]].tolist() if len(identifiers) > 0 else [], offset)
+        if len(identifiers) < header.counted:
+            told.damages += holes_within(header, list(zip(identifiers.tolist(), at.tolist(), strict=True)))
+        kept = chosen[rows]
+        places = dict(zip(identifiers[kept].tolist(), at[kept].tolist(), strict=True))
         if places:
             decoded = decode(batch.chunk(number), places, wanted.names)
             told.records += decoded.records
@@ -205,6 +211,8 @@ def _read_damaged(chunk: bytes, offset: int, told: _Told, wanted: Wanted, *, che
     header, mended = read_chunk_header(chunk), mend(chunk)
     decoded = decode(mended.data, {one.identifier: offset + one.at for one in mended.records}, wanted.names)
     told.records += decoded.records
+    identifiers = [one.identifier for one in mended.records]
+    told.take_numbers(header if header is not None and header.sound else None, identifiers, offset)
     holds = header is not None and _holds(chunk, header, checksums=checksums)
     problems = (
         "" if holds else "its checksums do not hold",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterator
 
 import pyevt
 
-from triage.artefacts.event_log import LogDamage
+from triage.artefacts.event_chunk import LogDamage
 from triage.artefacts.event_record import EventName, EventRecord
 from triage.model.filetime import TICKS_PER_SECOND, UNIX_EPOCH_TICKS, filetime_to_iso
 

@@ -13,7 +13,10 @@ from triage.examiners.old_event_logs import examine_old_event_log
 from triage.examiners.prefetch import examine_prefetch
 from triage.examiners.program_caches import examine_recent_files
 
-_WINDOWS = r"(?:.*/)?(?:windows|winnt)"
+_WINDOWS = r"(?:[^/]+|windows\.old[^/]*/[^/]+|.*/(?:windows|winnt))"
+"""Any directory of the root, as for hives: a second Windows has the name that its installer was given. What an upgrade
+moved aside. And one by its usual name anywhere, as in a backup."""
+
 _CHANNEL = r"(?:archive-)?(?:system|security|microsoft-windows-windows defender%4operational)(?:-[0-9-]+)?"
 
 ARTEFACT_FILES: tuple[ArtefactFile, ...] = (

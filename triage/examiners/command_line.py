@@ -1,53 +1,42 @@
-"""The program that a service's `ImagePath` or a `Run` value starts, told apart from its arguments.
+"""What a started program was told to do, as one would type it: an action is told from a text that speaks of it.
 
-Without quotation marks a path may hold spaces: it ends where an extension of programs does, or where a switch or
-another path begins. `cmd.exe /c` is looked through.
+Whoever searches logs for the malware's command lines writes them, too, within the command line of another program.
 """
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Iterator
 
-_PROGRAM = re.compile(
-    r"""\s*(?:"+(?P<quoted>[^"]*)"*|(?P<plain>(?:(?!\s(?:/|-|[a-z]:))[^"])*?\.(?:exe|com|sys|bat|cmd|scr|dll))(?=[\s"]|$)|(?P<word>\S*))""",
-    re.IGNORECASE | re.DOTALL,
-)
-_COMMAND = re.compile(r"(?:\s+/[^\s/]+)*?\s+/[ck](?=[\s\"])", re.IGNORECASE)
-_SHELLS = ("cmd.exe", "cmd")
+from triage.examiners.programs import name_of
+
+_FIRST_WORD = re.compile(r'\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s"]+))(?P<rest>.*)', re.DOTALL)
+_SHELL = "cmd"
+_SHELL_RUNS = re.compile(r"(?:/[a-z](?::[a-z]+)? )*?/[ck] ?(?P<line>.*)", re.IGNORECASE)
+_PART = re.compile(r'(?:"[^"]*"?|\^.|[^"^&|])+')
+_PROGRAM_ENDING = ".exe"
 
 
-class StartedProgram(NamedTuple):
-    """A program by its lower-case file name and the folder that it lies in, `""` where none is named.
+def line_run(program: str, command: str) -> str:
+    """Return the line that a program runs: its bare name and what follows; of `cmd.exe` that behind `/c`.
 
-    `by_cmd`: it is started through `cmd.exe /c`.
+    Spaces are single ones. Empty where the command line is that of another program than was started, or of a
+    `cmd.exe` that runs no line.
     """
-
-    name: str
-    folder: str
-    by_cmd: bool = False
-
-
-def started_program(image_path: str) -> StartedProgram:
-    """Return the program that a command line starts."""
-    path, arguments = _split(image_path)
-    program = _of_path(path)
-    command = _COMMAND.match(arguments) if program.name in _SHELLS else None
-    if command is None:
-        return program
-    path, _arguments = _split(arguments[command.end() :])
-    return _of_path(path)._replace(by_cmd=True)
+    first = _FIRST_WORD.fullmatch(command)
+    name = name_of(program).removesuffix(_PROGRAM_ENDING)
+    if first is None or name_of(first["quoted"] or first["plain"] or "").removesuffix(_PROGRAM_ENDING) != name:
+        return ""
+    rest = " ".join(first["rest"].split())
+    if name != _SHELL:
+        return f"{name} {rest}"
+    runs = _SHELL_RUNS.fullmatch(rest)
+    if runs is None:
+        return ""
+    line = runs["line"]
+    return line[1:-1].strip() if len(line) > 1 and line[0] == line[-1] == '"' else line
 
 
-def _split(command_line: str) -> tuple[str, str]:
-    """Return a command line's program, as it is written there, and what follows it."""
-    match = _PROGRAM.match(command_line)
-    if match is None:
-        return "", command_line
-    path = match["quoted"] or match["plain"] or match["word"] or ""
-    return path, command_line[match.end() :]
-
-
-def _of_path(path: str) -> StartedProgram:
-    parent, _slash, name = path.strip().replace("/", "\\").rpartition("\\")
-    return StartedProgram(name.lower(), parent.rpartition("\\")[2])
+def commands_of(line: str) -> Iterator[str]:
+    """Yield the commands of a line of `cmd.exe`, parted by `&` and `|`; within quotes both are text."""
+    return (part[0].strip() for part in _PART.finditer(line))

@@ -12,7 +12,8 @@ from triage.examiners.artefact_file import Pieces, Surroundings
 from triage.examiners.event_logs import EventExaminer, damage_gaps
 from triage.examiners.process_events import PROCESS_STARTED
 from triage.examiners.service_events import SERVICE_EVENTS
-from triage.examiners.system_events import LOG_CLEARED, SYSTEM_EVENTS
+from triage.examiners.system_events import LOG_CLEARED
+from triage.examiners.system_log import SYSTEM_LOG_EVENTS
 from triage.model.entry import Subject
 from triage.model.told import Told
 
@@ -26,14 +27,15 @@ _SAME_EVENT: dict[EventName, tuple[EventName, dict[str, str]]] = {
 def examine_old_event_log(pieces: Pieces, subject: Subject, surroundings: Surroundings) -> Iterator[Told]:
     """Examine a log; it is no longer than `largest_bytes` in the table of files."""
     examiner = EventExaminer(subject, surroundings)
-    names = SERVICE_EVENTS.keys() | SYSTEM_EVENTS.keys() | _SAME_EVENT.keys()
+    names = SERVICE_EVENTS.keys() | SYSTEM_LOG_EVENTS | _SAME_EVENT.keys()
     damages = []
     for one in read_old_event_log(b"".join(bytes(piece) for piece in pieces), names):
         if isinstance(one, EventRecord):
             yield examiner.examine(_translated(one))
         else:
             damages.append(one)
-    yield Told(gaps=(*damage_gaps(damages, subject), *examiner.left_out()))
+    yield examiner.rest()
+    yield Told(gaps=tuple(damage_gaps(damages, subject)))
 
 
 def _translated(record: EventRecord) -> EventRecord:

@@ -1,8 +1,8 @@
 """What event logs tell of programs that were started (4688, on Windows XP 592): WannaCry's own, and its command lines.
 
 Windows notes them only where that was switched on, and command lines only where that was, too. The lines stand in the
-encryptor as they are here (annotated decompilation; FireEye profile; Microsoft WannaCrypt page). A name of WannaCry's
-within a command line is nothing by itself: whoever looks for the malware writes it as well.
+encryptor as they are here (annotated decompilation; FireEye profile; Microsoft WannaCrypt page). Each counts only as
+the whole line that the started program runs: whoever looks for the malware writes the same within another command.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from triage.artefacts.event_record import EventName, EventRecord
+from triage.examiners.command_line import commands_of, line_run
 from triage.examiners.event_facts import facts_of
 from triage.examiners.programs import DESTROYERS, Known, SeenProgram, judge_program, name_of, program_run
 from triage.examiners.services import FAMILY
@@ -31,7 +32,7 @@ TEXTS = (
     "shadowcopy",
     "bcdedit",
     "wbadmin",
-    "icacls . /grant Everyone:F",
+    "/grant Everyone:F",
 )
 """What stands in every event that is looked at: of the others there may be a million."""
 
@@ -39,7 +40,7 @@ _FACTS = ("NewProcessName", "CommandLine", "ParentProcessName", "SubjectUserName
 
 
 class _Rule(NamedTuple):
-    """A command line of WannaCry's, as the encryptor writes it."""
+    """A line of WannaCry's, as the encryptor has it run: all of it, nothing before and nothing behind."""
 
     indicator: str
     severity: Severity
@@ -55,19 +56,20 @@ _COMMANDS = (
     _rule(
         "run-value-command",
         Severity.HIGH,
-        r'\breg(?:\.exe)?"? add .*\\CurrentVersion\\Run"? /v "[a-z]{8,15}[0-9]{3}" .*\\tasksche\.exe',
+        r'reg(?:\.exe)? add "?HK[^"<>|&]*\\CurrentVersion\\Run"? /v "[a-z]{8,15}[0-9]{3}" /t REG_SZ '
+        r'/d "?(?:\\")?[a-z]:\\(?:[^"<>|&]*\\)?tasksche\.exe(?:\\")?"? /f',
         "Has the installer started at every logon, under a name of the generator's shape",
     ),
     _rule(
         "installer-command",
         Severity.HIGH,
-        r'\bcmd(?:\.exe)?"? /c "?[a-z]:\\(?:[^"<>|&]*\\)?[a-z]{8,15}[0-9]{3}\\tasksche\.exe"?\s*$',
+        r'[a-z]:\\(?:[^"<>|&]*\\)?[a-z]{8,15}[0-9]{3}\\tasksche\.exe',
         "Starts the installer from a directory with a name of the generator's shape",
     ),
     _rule(
         "window-command",
         Severity.HIGH,
-        r"\bstart /b @WanaDecryptor@\.exe\b",
+        r"start /b @WanaDecryptor@\.exe vs",
         "Starts the ransom window",
     ),
     _rule(
@@ -80,11 +82,15 @@ _COMMANDS = (
     _rule(
         "rights-command",
         Severity.MEDIUM,
-        r"\bicacls(?:\.exe)?\"? \. /grant Everyone:F /T /C /Q",
+        r"icacls(?:\.exe)? \. /grant Everyone:F /T /C /Q",
         "Opens the work directory to everybody, word for word as WannaCry does",
     ),
 )
-_SHADOWS = re.compile(r"\bvssadmin(?:\.exe)?\"?\s+delete\s+shadows\b|\bshadowcopy\s+delete\b", re.IGNORECASE)
+_SHADOWS = re.compile(
+    r"(?:[^\s\"]*\\)?(?:vssadmin(?:\.exe)? delete shadows|wmic(?:\.exe)? (?:/\S+ )*shadowcopy (?:where .+ )?delete)\b",
+    re.IGNORECASE,
+)
+_ATTEMPT = "an attempt: the command was run, whether it succeeded is not told"
 
 
 def examine_process_event(record: EventRecord, where: Where, known: Known) -> Finding | Event | None:
@@ -94,25 +100,26 @@ def examine_process_event(record: EventRecord, where: Where, known: Known) -> Fi
     started = SeenProgram(
         path=program, where=where, source=EventSource.EVENT_LOG, times={"event": record.time_utc}, facts=facts
     )
-    finding = next(iter(judge_program(started, known)), None) or _command(command, record, where, facts)
+    line = line_run(program, command)
+    finding = next(iter(judge_program(started, known)), None) or _command(line, record, where, facts)
     if finding is not None:
         return finding
-    if _SHADOWS.search(command):
+    if any(_SHADOWS.match(one) for one in commands_of(line)):
         return Event(
             time_utc=record.time_utc,
             kind=EventKind.SHADOWS_DELETED,
             source=EventSource.EVENT_LOG,
             what=name_of(program),
             where=where,
-            facts=facts,
+            facts={"shows": _ATTEMPT, **facts},
         )
     if name_of(program) in DESTROYERS:
         return program_run(started, record.time_utc)
     return None
 
 
-def _command(command: str, record: EventRecord, where: Where, facts: dict[str, str]) -> Finding | None:
-    rule = next((one for one in _COMMANDS if one.pattern.search(command)), None)
+def _command(line: str, record: EventRecord, where: Where, facts: dict[str, str]) -> Finding | None:
+    rule = next((one for one in _COMMANDS if one.pattern.fullmatch(line)), None)
     if rule is None:
         return None
     return Finding(
@@ -123,6 +130,6 @@ def _command(command: str, record: EventRecord, where: Where, facts: dict[str, s
         severity=rule.severity,
         where=where,
         times={"event": record.time_utc},
-        excerpt=command,
+        excerpt=record.data.get("CommandLine", ""),
         facts={"description": rule.description, **facts},
     )

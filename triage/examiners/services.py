@@ -12,7 +12,7 @@ from collections.abc import Collection
 from msgspec.structs import replace
 
 from triage.artefacts.system import Service, SystemHive
-from triage.examiners.command_line import started_program
+from triage.examiners.started_program import started_program
 from triage.indicators.work_directory import SHAPE
 from triage.model.exposure import ControlSetRole
 from triage.model.finding import Finding, FindingKind, Severity

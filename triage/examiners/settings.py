@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from triage.artefacts.settings import Setting, Settings
-from triage.examiners.command_line import started_program
 from triage.examiners.services import INSTALLER
+from triage.examiners.started_program import started_program
 from triage.indicators.work_directory import SHAPE
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Where
