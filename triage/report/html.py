@@ -21,6 +21,7 @@ from triage.report.timeline_svg import draw
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TEMPLATE = "report.html.j2"
+_TIMELINE = "timeline.html.j2"  # part of the report
 CLEANUP_TEMPLATE = "cleanup.html.j2"
 _STYLE = "report.css"
 _REASONS_SHOWN = 10
@@ -49,13 +50,18 @@ def write_html(case: CaseContents, out: TextIO) -> None:
 
 def prepare_pages() -> None:
     """Translate the templates to Python now: it takes a while, and a case at its end is waited for."""
-    for template in (_TEMPLATE, CLEANUP_TEMPLATE):
+    for template in (_TEMPLATE, _TIMELINE, CLEANUP_TEMPLATE):
         page(template)
 
 
-@cache
 def page(template: str) -> Template:
-    """Return a template with our style; escaping is on, our words and forms are filters."""
+    """Return a template with our style, translated once."""
+    return _environment().get_template(template)
+
+
+@cache
+def _environment() -> Environment:
+    """Jinja2 with escaping on; our words and forms are filters."""
     style = (_TEMPLATES / _STYLE).read_text(encoding="utf-8")
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -94,7 +100,7 @@ def page(template: str) -> Template:
         size=words.size,
         width=words.width,
     )
-    return environment.get_template(template)
+    return environment
 
 
 def _finalize(value: object) -> object:
