@@ -67,7 +67,7 @@ def test_the_steps_stand_in_their_lanes_with_their_times() -> None:
     ]
     assert {one.shape for one in lane(drawing, "Windows").marks} == {"start", "stop", "clock"}
     (shadows,) = lane(drawing, "Shadow copies").marks
-    assert "shadow copies deleted: FRONTDESK-02" in shadows.title
+    assert "deletion of shadow copies begun: FRONTDESK-02" in shadows.title
 
 
 def test_every_encrypted_file_is_in_a_bar_and_the_highest_is_told() -> None:

@@ -183,7 +183,7 @@ SIGNS: tuple[Sign, ...] = (
     ),
     Sign(
         "shadows-deleted", Stage.FINISHED, EventKind.SHADOWS_DELETED,
-        N_("shadow copies were deleted, after the encryption began"),
+        N_("deletion of shadow copies, begun after the encryption"),
     ),
     Sign(
         "program-deletions", None, FindingKind.REGISTRY,

@@ -95,7 +95,7 @@ def _stream(finding: Finding) -> StreamPlace:
 
 
 def _add_shadow_deletions(traces: Traces, events: Sequence[Event]) -> None:
-    """Take in that shadow copies were deleted, which others do too, where the encryptor was there by then."""
+    """Take in that shadow copies began to be deleted, which others do too, where the encryptor was there by then."""
     since = first_time(traces, Stage.ENCRYPTING)
     if since is None:
         return
