@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from triage.artefacts.usn_journal import ChangeColumns
 from triage.indicators.names import NameRules
 from triage.model.filetime import TICKS_PER_SECOND, UNIX_EPOCH_TICKS, filetime_to_iso
@@ -77,13 +79,7 @@ class BatchExaminer:
             indicator=rule.id,
             set=self._rules.info.name,
             severity=rule.severity,
-            where=Where(
-                volume=journal.volume,
-                path=journal.path,
-                stream=journal.stream,
-                mft_entry=journal.mft_entry,
-                offset_bytes=noted.offset_bytes,
-            ),
+            where=replace(journal, offset_bytes=noted.offset_bytes),
             times={key: moment for key, moment in times.items() if moment is not None},
             excerpt=path,
             facts={"description": rule.description, "confidence": rule.confidence.value, "source": rule.source},

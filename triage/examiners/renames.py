@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from triage.artefacts.usn_journal import U64, ChangeColumns
 from triage.model.change import RENAME_NEW_NAME, RENAME_OLD_NAME, join_reference
@@ -141,13 +142,7 @@ def _finding(rule: _Rule, count: _Count, journal: Where) -> Finding:
         indicator=rule.indicator,
         set=INDICATOR_SET,
         severity=rule.severity,
-        where=Where(
-            volume=journal.volume,
-            path=journal.path,
-            stream=journal.stream,
-            mft_entry=journal.mft_entry,
-            offset_bytes=count.offset_bytes,
-        ),
+        where=replace(journal, offset_bytes=count.offset_bytes),
         times={name: moment for name, moment in times.items() if moment is not None},
         excerpt=count.example,
         facts={"description": rule.description, "renames": str(count.count)},
