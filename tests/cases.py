@@ -17,10 +17,11 @@ from triage.model.gap import Gap, GapKind
 from triage.model.profile import Profile
 from triage.model.report import CaseInfo, Report, Tool
 from triage.model.rescue import RescuedFile, RescueOutcome
-from triage.pipeline.assemble import build_report, gather
+from triage.pipeline.assemble import build_report
 from triage.pipeline.board import Board
 from triage.pipeline.case_folder import RESCUE_FOLDER
 from triage.pipeline.examine import examine
+from triage.pipeline.gathered import gather
 from triage.pipeline.job import Job, Options
 from triage.pipeline.journal import JOURNAL_NAME, RescueRecord, StreamRecord, read_journal
 from triage.pipeline.supervise import Observer, exit_code, supervise

@@ -30,9 +30,9 @@ from triage.model.gap import Gap, GapKind
 from triage.model.rescue import RescueOutcome
 from triage.pipeline import examine as examine_module
 from triage.pipeline.agenda import Agenda
-from triage.pipeline.assemble import Gathered, gather, stream_digests
 from triage.pipeline.board import Board
 from triage.pipeline.examine import examine
+from triage.pipeline.gathered import Gathered, gather, stream_digests
 from triage.pipeline.job import Job
 from triage.pipeline.journal import (
     JOURNAL_NAME,

@@ -22,7 +22,7 @@ from triage.model.gap import Gap, GapKind, Where
 from triage.model.ledger import VolumeLedger, gap_of
 from triage.model.report import Reconciliation, Witness
 from triage.model.verdict import Outcome, Stage
-from triage.pipeline.assemble import gather, stream_digests
+from triage.pipeline.gathered import gather, stream_digests
 from triage.pipeline.journal import JOURNAL_NAME, EnumerationRecord, GapRecord, JournalWriter, StreamRecord
 from triage.pipeline.ledger import Account
 from triage.verdict.materiality import MATERIAL

@@ -13,8 +13,8 @@ from triage.model.change import Change
 from triage.model.deleted import DeletedStream
 from triage.model.errors import ReportError
 from triage.pipeline import finish
-from triage.pipeline.assemble import Gathered, gather
 from triage.pipeline.case_folder import CaseFolder
+from triage.pipeline.gathered import Gathered, gather
 from triage.pipeline.job import Job
 from triage.pipeline.journal import JournalWriter, SessionRecord
 from triage.pipeline.resume import first_session

@@ -32,9 +32,9 @@ from triage.indicators.load import load_indicators
 from triage.model.errors import EvidenceError, TriageError
 from triage.pipeline import examine as examining
 from triage.pipeline import supervise as supervising
-from triage.pipeline.assemble import gather
 from triage.pipeline.board import Board
 from triage.pipeline.case_folder import RESCUE_FOLDER, CaseFolder
+from triage.pipeline.gathered import gather
 from triage.pipeline.job import Job, Options
 from triage.pipeline.journal import StreamRecord, read_journal
 from triage.pipeline.supervise import supervise

@@ -19,8 +19,9 @@ from triage.model.gap import Gap, GapKind, Where
 from triage.model.report import CaseInfo, Report, Tool
 from triage.model.rescue import RescueOutcome
 from triage.model.verdict import Outcome
-from triage.pipeline.assemble import Gathered, build_report, gather, read_ranges, stream_digests
+from triage.pipeline.assemble import build_report
 from triage.pipeline.case_folder import MANIFEST_FOLDER, CaseFolder, now_utc
+from triage.pipeline.gathered import Gathered, gather, read_ranges, stream_digests
 from triage.pipeline.job import Job
 from triage.pipeline.journal import GapRecord, JournalWriter, RescueRecord
 from triage.pipeline.rows import RowKind, drop_torn_rows, read_rows

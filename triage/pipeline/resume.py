@@ -10,9 +10,9 @@ import msgspec
 from triage.model.errors import EvidenceError, RescueError, UsageError
 from triage.model.evidence import Evidence, EvidenceFormat
 from triage.model.text import _
-from triage.pipeline.assemble import Gathered, gather
 from triage.pipeline.case_folder import CaseFolder
 from triage.pipeline.finish import all_saved
+from triage.pipeline.gathered import Gathered, gather
 from triage.pipeline.job import Job
 from triage.pipeline.journal import JOURNAL_NAME, SessionRecord, read_journal
 from triage.report.case_files import REPORT

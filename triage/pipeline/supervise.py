@@ -23,9 +23,9 @@ from triage.indicators.load import load_indicators
 from triage.model.errors import RescueError, TriageError
 from triage.model.evidence import Evidence, EvidenceFormat, WriteProof
 from triage.model.text import _
-from triage.pipeline.assemble import gather
 from triage.pipeline.case_folder import CaseFolder, now_utc
 from triage.pipeline.finish import Result, exit_code, finish
+from triage.pipeline.gathered import gather
 from triage.pipeline.job import Job, Options
 from triage.pipeline.journal import JournalWriter, SessionRecord, drop_torn_line
 from triage.pipeline.launch import WorkerProcess

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from triage.model.errors import EvidenceError, ExitCode, ReportError
 from triage.model.report import FirstVerdict
 from triage.model.text import _
-from triage.pipeline.assemble import gather, judge_first
+from triage.pipeline.assemble import judge_first
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.case_folder import CaseFolder
+from triage.pipeline.gathered import gather
 from triage.pipeline.hang import HangWatch, Patience
 from triage.pipeline.job import Job, WorkerError
 from triage.pipeline.journal import drop_torn_line
