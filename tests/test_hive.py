@@ -23,6 +23,7 @@ from tests.lab.hives import (
     work_directory_service,
     write_hive,
 )
+from tests.mutations import patched
 from tests.needs import needs_tool
 from tests.parsed_hives import parse_software, parse_system
 from triage.artefacts.hive import Hive, open_hive
@@ -53,10 +54,6 @@ def system_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def opened(data: bytes) -> Hive:
     return open_hive(data, where=WHERE)
-
-
-def patched(data: bytes, offset_bytes: int, content: bytes) -> bytes:
-    return data[:offset_bytes] + content + data[offset_bytes + len(content) :]
 
 
 def walked_gaps(data: bytes) -> list[tuple[GapKind, str]]:

@@ -7,13 +7,14 @@ what it says now; of a setting that is told neither under its name nor with its 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.lab.hive_logs import dirty_hive, new_log, old_log, with_sequences
 from tests.lab.hives import HIVE_TOOL, software_hive, user_hive
+from tests.mutations import mutations, patched
 from tests.needs import needs_tool
 from triage.artefacts.hive import open_or_gap
 from triage.artefacts.regf_plan import LogFile
@@ -69,22 +70,6 @@ def missing(sound: Settings, found: Settings) -> Settings:
     """Return what is told neither under its name nor with its data."""
     names, texts = {one[:2] for one in found}, {(one[0], one[2]) for one in found}
     return frozenset(one for one in sound if one[:2] not in names and (one[0], one[2]) not in texts)
-
-
-def patched(data: bytes, at: int, content: bytes) -> bytes:
-    return data[:at] + content + data[at + len(content) :]
-
-
-def mutations(data: bytes, chance: random.Random, count: int) -> Iterator[bytes]:
-    """Flip a bit, overwrite a word, zero a sector, or cut the file, in turn."""
-    for number in range(count):
-        at, kind = chance.randrange(len(data)), number % 4
-        if kind == 0:
-            yield patched(data, at, bytes([data[at] ^ 1 << chance.randrange(8)]))
-        elif kind == 1:
-            yield patched(data, at & ~3, chance.choice([bytes(4), b"\xff" * 4, chance.randbytes(4)]))
-        else:
-            yield patched(data, at & ~511, bytes(512)) if kind == 2 else data[:at]
 
 
 @HIVES

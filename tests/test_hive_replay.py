@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from tests.lab.hives import (
     seal_base_block,
     system_hive,
 )
+from tests.mutations import mutations, patched
 from tests.needs import needs_tool
 from tests.parsed_hives import ParsedSystem, examine_hive_file, parse_system
 from triage.artefacts.marvin32 import marvin32
@@ -69,10 +70,6 @@ def material(system: ParsedSystem) -> list[str]:
 
 def names(system: ParsedSystem) -> set[str]:
     return {service.name for service in system.services}
-
-
-def patched(data: bytes, offset: int, content: bytes) -> bytes:
-    return data[:offset] + content + data[offset + len(content) :]
 
 
 # Published by Microsoft: .NET, `MarvinTests.cs`, and SymCrypt, `lib/marvin32.c`.
@@ -369,19 +366,6 @@ def test_replay_that_leaves_no_hive_falls_back_to_what_was_found(states: list[by
     assert names(system) == {one.name for one in STAGES[0]}
 
 
-def mutations(data: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Flip a bit, overwrite a word, zero a sector, or cut the file, 25 times each."""
-    for number in range(100):
-        at = chance.randrange(len(data))
-        kind = number % 4
-        if kind == 0:
-            yield patched(data, at, bytes([data[at] ^ 1 << chance.randrange(8)]))
-        elif kind == 1:
-            yield patched(data, at & ~3, chance.choice([bytes(4), b"\xff" * 4, chance.randbytes(4)]))
-        else:
-            yield patched(data, at & ~511, bytes(512)) if kind == 2 else data[:at]
-
-
 @needs_hivex
 @pytest.mark.parametrize("make", [make_new, make_old])
 def test_two_hundred_mutations_of_hive_and_log_lose_nothing_silently(
@@ -390,8 +374,8 @@ def test_two_hundred_mutations_of_hive_and_log_lose_nothing_silently(
     before, worm, _later = states
     hive, log = dirty_hive(before, AWAITED), make(before, worm)
     chance = random.Random(20170512)
-    pairs = [(hive, damaged) for damaged in mutations(log, chance)]
-    pairs += [(damaged, log) for damaged in mutations(hive, chance)]
+    pairs = [(hive, damaged) for damaged in mutations(log, chance, 100)]
+    pairs += [(damaged, log) for damaged in mutations(hive, chance, 100)]
     whole, lost = {one.name for one in STAGES[1]}, 0
     for number, pair in enumerate(pairs):
         system = parsed(*pair)
