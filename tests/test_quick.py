@@ -46,10 +46,11 @@ _PROGRAMS_IN_PLACE = (
     "setup.exe", "Windows/explorer.exe", "Windows/System32/cmd.exe", "Windows/Temp/deep/down/a.scr",
     "ProgramData/maker/tool.bat", "Users/bob/Desktop/game.EXE", "Users/bob/AppData/Roaming/x/y.vbs",
     "$Recycle.Bin/S-1-5-21/gone.com", "elsewhere/abcdefghij123/odd.exe", "Users/bob/run.exe",
+    "WinXP/tool.exe", "WinXP/system32/cmd.exe", "WinXP/Temp/deep/a.exe",
 )  # fmt: skip
 _NOT_IN_PLACE = (
     "Windows/System32/drivers/etc/c.exe", "Windows/System32/kernel.dll", "Program Files/app/app.exe",
-    "Windows/servicing/more.exe", "Users/bob/Music/player.exe",
+    "Windows/servicing/more.exe", "Users/bob/Music/player.exe", "Other/tool.exe", "WinXP/servicing/more.exe",
 )  # fmt: skip
 
 
@@ -72,6 +73,8 @@ def volume(tmp_path_factory: pytest.TempPathFactory, lab_disk: LabDisk) -> Path:
         files |= {f"{_DOCUMENTS}/d{number % 7}/f{number:03}.docx": b"PK\x03\x04" + _LONG for number in range(100)}
         files |= {f"{_DOCUMENTS}/lost/l{number:03}.docx.WNCRY": _encrypted() for number in range(30)}
         files |= {f"{_DOCUMENTS}/short/s{number}.txt": b"short" for number in range(3)}
+        for windows in ("WinXP", "Users"):  # the place of the hives makes any folder a Windows, and takes nothing away
+            files[f"{windows}/system32/config/notes"] = b""
         for path, content in files.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(content)

@@ -38,10 +38,13 @@ PLACES: dict[str, str] = {
     "recycle bins": r"(?:\$recycle\.bin|recycler|recycled)(?:/.*)?",
     "work directories": rf"(?:.*/)?{SHAPE.pattern}(?:/.*)?",
 }
-"""Where programs are read, as patterns for a folder's whole path in lower case; subfolders only where it says so."""
+"""Where programs are read, as patterns for a folder's whole path in lower case; subfolders only where it says so.
+
+A second Windows, which has the name that it was given, counts as `windows`.
+"""
 _USERS = re.compile(rf"{_HOME}/(?!{_SETTINGS})[^/]+(?:/.*)?")
 _PLACES = re.compile("|".join(f"(?:{pattern})" for pattern in PLACES.values()))
-_CONFIG = re.compile(r"[^/]+/system32/config")
+_CONFIG = re.compile(r"([^/]+)/system32/config")
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -70,10 +73,13 @@ class _Folders:
         heads = survey.streams.heads[examples].tolist()
         self.paths = [survey.streams.path(head).rpartition("/")[0] for head in heads]
         self._lowered = [path.lower() for path in self.paths]
+        self._of_windows = _in_usual_windows(self._lowered)
 
     def fitting(self, pattern: re.Pattern[str]) -> Mask:
-        """Return which streams lie in a folder whose path fits."""
+        """Return which streams lie in a folder whose path fits; one in a Windows of any name also as in `windows`."""
         fits = np.fromiter((pattern.fullmatch(path) is not None for path in self._lowered), bool, len(self._lowered))
+        for number, path in self._of_windows.items():
+            fits[number] |= pattern.fullmatch(path) is not None
         found: Mask = fits[self.of]
         return found
 
@@ -103,6 +109,17 @@ def quick_scope(survey: Survey) -> Scope:
         left_undecided=heads[undecided & ~whole & ~headers],
         excluded=tuple(_excluded(survey, folders, ~whole & ~headers)),
     )
+
+
+def _in_usual_windows(folders: list[str]) -> dict[int, str]:
+    """Return, by number, what folders within a Windows of another name would be called within `windows`.
+
+    A folder of the root holds a Windows where it has the place of its hives.
+    """
+    configs = map(_CONFIG.fullmatch, folders)
+    of_windows = {config[1] for config in configs if config is not None}
+    parts = ((number, folder.partition("/")) for number, folder in enumerate(folders))
+    return {number: f"windows{slash}{rest}" for number, (first, slash, rest) in parts if first in of_windows}
 
 
 def _have_owner(owners: I64, entries: frozenset[int]) -> Mask:
