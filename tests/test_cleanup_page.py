@@ -121,12 +121,18 @@ def test_a_computer_that_no_script_can_tell_is_for_hands(place: dict[str, str | 
     assert "All by hand" in Page(render(report_with(step(CleanupAction.CLOSE_HOLE), **place))).words
 
 
+def test_what_sets_the_boot_data_back_stands_as_commands() -> None:
+    text = render(report_with(step(CleanupAction.RESTORE_RECOVERY)))
+    assert "bcdedit /set {default} recoveryenabled yes" in text
+    assert "bcdedit /set {default} bootstatuspolicy displayallfailures" in text
+
+
 @pytest.mark.parametrize(
     ("version", "is_xp"),
     [("5.1 Service Pack 3", True), ("5.2", True), ("6.0", False), ("10.0 1709", False), (None, False)],
 )
 def test_windows_xp_gets_the_switches_that_it_has(version: str | None, is_xp: bool) -> None:
-    report = report_with(step(CleanupAction.RESTORE_RECOVERY), step(CleanupAction.CLOSE_HOLE))
+    report = report_with(step(CleanupAction.CLOSE_HOLE))
     windows = msgspec.structs.replace(report.volumes[1].windows, version=version)  # type: ignore[type-var]
     volume = msgspec.structs.replace(report.volumes[1], windows=windows)
     text = render(msgspec.structs.replace(report, volumes=(report.volumes[0], volume)))
@@ -134,5 +140,5 @@ def test_windows_xp_gets_the_switches_that_it_has(version: str | None, is_xp: bo
         "/v SMBDeviceEnabled /t REG_DWORD /d 0",
         "netsh firewall set portopening protocol=TCP port=445 mode=disable name=deny445",
     )
-    of_others = ("/v SMB1 /t REG_DWORD /d 0", "netsh advfirewall firewall add rule", "bcdedit /set")
-    assert [command in text for command in (*of_xp, *of_others)] == [is_xp] * 2 + [not is_xp] * 3
+    of_others = ("/v SMB1 /t REG_DWORD /d 0", "netsh advfirewall firewall add rule")
+    assert [command in text for command in (*of_xp, *of_others)] == [is_xp] * 2 + [not is_xp] * 2

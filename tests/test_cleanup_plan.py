@@ -339,6 +339,18 @@ def test_what_the_encryptor_switched_off_is_switched_on_only_where_it_had_finish
         assert CleanupAction.CLOSE_HOLE in actions
 
 
+@pytest.mark.parametrize(
+    ("version", "has_boot_data"), [("5.1 Service Pack 3", False), ("6.1", True), ("10.0", True), (None, True)]
+)
+def test_windows_xp_has_no_boot_data_to_set_back(version: str | None, has_boot_data: bool) -> None:
+    windows = volume(windows=WindowsInfo(computer_name="A", folder="Windows", version=version))
+    [section] = plan_cleanup([service(), setting("ransom-wallpaper"), RAN], [windows]).sections
+    assert [len(section.of(CleanupAction.RESTORE_RECOVERY)), len(section.of(CleanupAction.CLOSE_HOLE))] == [
+        int(has_boot_data),
+        1,
+    ]
+
+
 def test_letters_are_those_that_the_windows_gave_to_the_partition() -> None:
     letters = {"C:": "mbr:12345678:512", "D:": PARTITION.unique_id}
     windows = volume(windows=WindowsInfo(computer_name="A", folder="Windows", drive_letters=letters))

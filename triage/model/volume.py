@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from uuid import UUID
 
 from msgspec import Struct
+
+_MAJOR = re.compile(r"[0-9]{1,4}(?=\.)", re.ASCII)
+_VISTA = 6
+"""With this major version begin the value SMB1 ("How to detect, enable and disable SMBv1", KB2696547, Microsoft),
+`netsh advfirewall` and `bcdedit`."""
 
 
 class PartitionScheme(StrEnum):
@@ -80,6 +86,12 @@ class WindowsInfo(Struct, frozen=True, kw_only=True):
     hibernation_enabled: bool | None = None
     fast_startup_enabled: bool | None = None
     hibernation_file: HibernationFile | None = None
+
+    @property
+    def is_before_vista(self) -> bool:
+        """Whether it is known to be Windows XP, 2003 or older: these have no `bcdedit`, and no switch for SMBv1."""
+        major = _MAJOR.match(self.version or "")
+        return major is not None and int(major[0]) < _VISTA
 
 
 class VolumeInfo(Struct, frozen=True, kw_only=True):

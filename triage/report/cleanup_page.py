@@ -73,15 +73,11 @@ BY_HAND: Mapping[ByHand, str] = {
     ByHand.UNCHECKED: N_("by hand: check it first"),
     ByHand.OTHER_WINDOWS: N_("by hand: of another Windows"),
 }
-_MAJOR = re.compile(r"[0-9]{1,4}(?=\.)", re.ASCII)
 _HIVE = r"HKLM\triage-offline"
 _RECOVERY = (
     "bcdedit /set {default} recoveryenabled yes",
     "bcdedit /set {default} bootstatuspolicy displayallfailures",
 )
-_VISTA = 6
-"""With this major version begin the value SMB1 ("How to detect, enable and disable SMBv1", KB2696547, Microsoft),
-`netsh advfirewall` and `bcdedit`."""
 _HOLE_OF_XP = (
     r'reg add "HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters" /v SMBDeviceEnabled /t REG_DWORD /d 0 /f',
     "netsh firewall set opmode mode=enable",
@@ -123,13 +119,7 @@ def write_page(case: CaseContents, out: TextIO) -> None:
 
 def groups(section: CleanupSection, windows: WindowsInfo | None = None) -> tuple[StepGroup, ...]:
     """Return a section's steps by action, in order."""
-    return tuple(_groups(section, is_xp=_is_before_vista(windows)))
-
-
-def _is_before_vista(windows: WindowsInfo | None) -> bool:
-    """Say whether a Windows is known to be XP, 2003 or older, which lack some of the switches."""
-    major = _MAJOR.match("" if windows is None else windows.version or "")
-    return major is not None and int(major[0]) < _VISTA
+    return tuple(_groups(section, is_xp=windows is not None and windows.is_before_vista))
 
 
 def _groups(section: CleanupSection, *, is_xp: bool) -> Iterator[StepGroup]:
@@ -151,7 +141,7 @@ def _commands(
 ) -> Iterator[str]:
     """Yield what does the steps by hand; keys that a command line would not take as they stand are left out."""
     if action is CleanupAction.RESTORE_RECOVERY:
-        yield from () if is_xp else _RECOVERY
+        yield from _RECOVERY
     elif action is CleanupAction.CLOSE_HOLE:
         yield from _HOLE_OF_XP if is_xp else _HOLE
     elif action is CleanupAction.DISABLE_SERVICE:

@@ -92,7 +92,8 @@ def _steps(findings: Sequence[Finding], windows: WindowsInfo | None, computer: C
     gone = {step.target.lower() for step in steps if step.action is CleanupAction.MOVE_FILE}
     steps += (_of_this_windows(step, folder) for step in _registry_steps(findings, computer, gone))
     if windows is not None and any(step.action is not CleanupAction.LOOK_AT for step in steps):
-        steps += [_step(CleanupAction.RESTORE_RECOVERY)] if computer.stage is Stage.FINISHED else []
+        has_boot_data = computer.stage is Stage.FINISHED and not windows.is_before_vista  # which `bcdedit` had changed
+        steps += [_step(CleanupAction.RESTORE_RECOVERY)] if has_boot_data else []
         steps.append(_step(CleanupAction.CLOSE_HOLE))
     return sorted(steps, key=lambda step: (_ORDER.index(step.action), step.hive, step.key, step.target))
 
