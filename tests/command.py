@@ -27,7 +27,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 HOOK_FOLDER = REPOSITORY / "tests" / "worker_hook"
 _TRIAGE = (sys.executable, "-m", "triage")
 _PATIENCE_SECONDS = 60
-_READS_AFTER_SECONDS = 0.2
 _LANGUAGE = {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
 Argument = str | bytes | Path
 
@@ -140,7 +139,6 @@ def on_terminal(*arguments: Argument, answers: Iterable[tuple[bytes, bytes]] = (
         out += block
         if waiting and waiting[0][0] in out[answered:]:
             answered = len(out)
-            time.sleep(_READS_AFTER_SECONDS)  # a Ctrl-C between its question and its reading would be lost
             os.write(terminal, waiting.pop(0)[1])
     os.close(terminal)
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])

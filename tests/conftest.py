@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Protocol
 
@@ -20,8 +21,11 @@ settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have skipped tests counted."""
+    """Have skipped tests counted, and commands started as a terminal starts them."""
     enforce(config)
+    # A shell that starts the tests in the background has SIGINT ignored in all their processes.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class LabDisk(Protocol):

@@ -115,6 +115,32 @@ def test_an_interrupted_case_is_sealed_and_resumes_to_the_same(
     ]  # fmt: skip
 
 
+def ignored_by(process: int) -> int:
+    """Return the signals that a process ignores, as bits (proc_pid_status(5))."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn:"))
+
+
+def test_a_run_that_was_to_outlive_its_terminal_does(image: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """`nohup` starts a command with SIGHUP ignored."""
+    case = tmp_path / "case"
+    hook = Hook(folder=tmp_path, act="wait", at=30)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start("run", image, "--out", case, "--quiet", hook=hook)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with process:
+        wait_until(hook.is_reached, process)
+        ignored = ignored_by(process.pid)
+        os.killpg(process.pid, signal.SIGHUP)
+        hook.gate.touch()
+        assert ended(process).code == 10
+    assert ignored & 1 << (signal.SIGHUP - 1)
+    assert not report_of(case).case.interrupted
+    assert seen(case) == seen(undisturbed)
+
+
 def test_a_second_interrupt_ends_at_once_and_seals_all_the_same(image: Path, undisturbed: Path, tmp_path: Path) -> None:
     """The worker hangs, as on a disk that does not answer."""
     case = tmp_path / "case"

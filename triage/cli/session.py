@@ -51,9 +51,13 @@ def verify(case: Path, bag: Path | None, fingerprint: str | None) -> ExitCode:
 
 
 def _supervised(options: Options, key: SigningKey, worker: WorkerProcess | None, *, quiet: bool) -> Result:
-    """Run under supervision; Ctrl-C (or the terminal's end) asks to stop, and the case is sealed as it stands."""
+    """Run under supervision; Ctrl-C (or the terminal's end) asks to stop, and the case is sealed as it stands.
+
+    A signal that was ignored stays so: `nohup` means that the run outlives its terminal.
+    """
     asked: list[int] = []
-    before = {number: signal.signal(number, lambda got, _frame: asked.append(got)) for number in _SIGNALS}
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda got, _frame: asked.append(got)) for number in heeded}
     watching = observer(quiet=quiet)
     try:
         return supervise(options, key, watching, lambda: len(asked), worker)
