@@ -43,6 +43,13 @@ class FaultySource:
         view[: len(data)] = data
         return len(data)
 
+    def read_at_once(self, offset_bytes: int, view: memoryview) -> bool:
+        """Fill all of `view`, or return False."""
+        try:
+            return self.read_into(offset_bytes, view) == len(view)
+        except OSError:
+            return False
+
     def read(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Return up to `length_bytes` from `offset_bytes`."""
         self.asked.append((offset_bytes, length_bytes))

@@ -17,11 +17,15 @@ SMALL = st.integers(0, 600)
 
 
 def read_both_ways(source: ByteSource, offset_bytes: int, length_bytes: int) -> bytes:
-    """Read with both methods, which must agree, and must leave the rest of the buffer alone."""
+    """Read with all methods, which must agree; what is there in part leaves the rest of the buffer alone."""
     buffer = bytearray(b"\xee" * length_bytes)
     filled = source.read_into(offset_bytes, memoryview(buffer))
     data = source.read(offset_bytes, length_bytes)
     assert bytes(buffer) == data + b"\xee" * (length_bytes - filled)
+    if length_bytes > 0:
+        at_once = bytearray(length_bytes)
+        assert source.read_at_once(offset_bytes, memoryview(at_once)) is (len(data) == length_bytes)
+        assert len(data) < length_bytes or at_once == data
     return data
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.faulty_source import FaultySource
 from triage.volumes.extents import ExtentReader, extents_of_runs, readable_end
 from triage.volumes.runs import HOLE, Run
 
@@ -15,25 +14,8 @@ CLUSTERS = 64
 DISK = b"".join(bytes([number + 1]) * CLUSTER_BYTES for number in range(CLUSTERS))
 
 
-class Disk:
-    """64 clusters, each filled with its number plus one; some ranges of sectors unreadable."""
-
-    sector_bytes = 512
-
-    def __init__(self, bad_sectors: frozenset[int] = frozenset(), size_bytes: int = len(DISK)) -> None:
-        self.bad_sectors = bad_sectors
-        self.size_bytes = size_bytes
-
-    def read_into(self, offset_bytes: int, view: memoryview) -> int:
-        data = self.read(offset_bytes, len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def read(self, offset_bytes: int, length_bytes: int) -> bytes:
-        end = min(offset_bytes + length_bytes, self.size_bytes)
-        if any(offset_bytes < (bad + 1) * 512 and bad * 512 < end for bad in self.bad_sectors):
-            raise OSError(errno.EIO, "Input/output error")
-        return DISK[offset_bytes:end]
+def disk(bad_sectors: frozenset[int] = frozenset(), size_bytes: int = len(DISK)) -> FaultySource:
+    return FaultySource(DISK[:size_bytes], bad=bad_sectors)
 
 
 runs = st.lists(
@@ -54,7 +36,7 @@ def test_a_stream_reads_as_its_clusters_in_any_window(layout: list[Run], data: s
     size = data.draw(st.integers(1, room))
     initialized = data.draw(st.integers(0, size))
     window = data.draw(st.integers(1, room))
-    reader = ExtentReader(Disk(), extents_of_runs(layout, CLUSTER_BYTES, size, initialized))
+    reader = ExtentReader(disk(), extents_of_runs(layout, CLUSTER_BYTES, size, initialized))
     out = bytearray()
     while len(out) < size:
         part = bytearray(min(window, size - len(out)))
@@ -68,14 +50,14 @@ def test_a_stream_reads_as_its_clusters_in_any_window(layout: list[Run], data: s
 def test_a_run_list_that_ends_early_is_told_byte_by_byte(layout: list[Run], missing: int) -> None:
     room = sum(run.clusters for run in layout) * CLUSTER_BYTES
     size = room + missing
-    reader = ExtentReader(Disk(), extents_of_runs(layout, CLUSTER_BYTES, size, size))
+    reader = ExtentReader(disk(), extents_of_runs(layout, CLUSTER_BYTES, size, size))
     assert reader.read_into(0, memoryview(bytearray(size))) == size
     assert [(bad.stream_offset, bad.length_bytes) for bad in reader.bad_ranges] == [(room, missing)]
 
 
 def test_a_thorough_reading_gives_up_the_unreadable_sector_alone() -> None:
     layout = extents_of_runs([Run(0, 64)], CLUSTER_BYTES, len(DISK), len(DISK))
-    reader = ExtentReader(Disk(frozenset({20})), layout, thorough=True)
+    reader = ExtentReader(disk(frozenset({20})), layout, thorough=True)
     view = bytearray(len(DISK))
     reader.read_into(0, memoryview(view))
     assert [(bad.stream_offset, bad.length_bytes) for bad in reader.bad_ranges] == [(20 * 512, 512)]
@@ -86,7 +68,7 @@ def test_a_thorough_reading_gives_up_the_unreadable_sector_alone() -> None:
 
 
 def test_evidence_that_ends_early_is_told() -> None:
-    source = Disk(size_bytes=40 * 512)
+    source = disk(size_bytes=40 * 512)
     reader = ExtentReader(source, extents_of_runs([Run(30, 20)], CLUSTER_BYTES, 20 * 512, 20 * 512))
     view = bytearray(20 * 512)
     reader.read_into(0, memoryview(view))

@@ -35,6 +35,11 @@ class SliceSource:
             view = view[:room_bytes]
         return self.source.read_into(self.offset_bytes + offset_bytes, view)
 
+    def read_at_once(self, offset_bytes: int, view: memoryview) -> bool:
+        """Fill all of `view`, or return False and note nothing."""
+        is_within = len(view) <= self._room(offset_bytes)
+        return is_within and self.source.read_at_once(self.offset_bytes + offset_bytes, view)
+
     def read(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Return up to `length_bytes` from `offset_bytes` of the slice, shorter only at its end."""
         length_bytes = min(length_bytes, self._room(offset_bytes))
@@ -80,6 +85,16 @@ class OverlaySource:
             self.source.read_into(position, view[position - offset_bytes : end_bytes - offset_bytes])
         return max(0, end_bytes - offset_bytes)
 
+    def read_at_once(self, offset_bytes: int, view: memoryview) -> bool:
+        """Fill all of `view`, or return False and note nothing."""
+        if not self.source.read_at_once(offset_bytes, view):
+            return False
+        for start, data in self._replacements:
+            first, last = max(offset_bytes, start), min(offset_bytes + len(view), start + len(data))
+            if first < last:
+                view[first - offset_bytes : last - offset_bytes] = data[first - start : last - start]
+        return True
+
     def read(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Return up to `length_bytes` from `offset_bytes`, shorter only at the end."""
         buffer = bytearray(max(0, min(length_bytes, self.size_bytes - offset_bytes)))
@@ -110,6 +125,10 @@ class BlankingSource:
                 sectors = -(-missing.length_bytes // len(UNREADABLE_SECTOR))
                 view[first : first + missing.length_bytes] = (UNREADABLE_SECTOR * sectors)[: missing.length_bytes]
             return filled_bytes
+
+    def read_at_once(self, offset_bytes: int, view: memoryview) -> bool:
+        """Fill all of `view`, or return False and note nothing."""
+        return self.source.read_at_once(offset_bytes, view)
 
     def read(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Return up to `length_bytes` from `offset_bytes`, shorter only at the end."""

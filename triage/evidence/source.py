@@ -88,6 +88,18 @@ class EvidenceSource:
         self.log.note_read(offset_bytes, filled_bytes)
         return filled_bytes
 
+    def read_at_once(self, offset_bytes: int, view: memoryview) -> bool:
+        """Fill all of `view`, or return False and note nothing: what lies there is then read part by part."""
+        if self.lost or self.log.has_bad(offset_bytes, len(view)):
+            return False
+        try:
+            filled_bytes = self._read_into(offset_bytes, view)
+        except OSError:
+            return False
+        if filled_bytes == len(view):
+            self.log.note_read(offset_bytes, filled_bytes)
+        return filled_bytes == len(view)
+
     def _read_into(self, offset_bytes: int, view: memoryview) -> int:
         wanted_bytes = len(view)
         if self._ahead is not None and (ahead_bytes := self._ahead.read_into(offset_bytes, view)) > 0:

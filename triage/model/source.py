@@ -27,6 +27,10 @@ class ByteSource(Protocol):
         """Fill `view` from `offset_bytes`; return the bytes filled."""
         ...
 
+    def read_at_once(self, offset_bytes: int, view: memoryview) -> bool:
+        """Fill all of `view`, or return False and note nothing: what lies there is then read part by part."""
+        ...
+
     def read(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Return up to `length_bytes` from `offset_bytes`, shorter only at the end of the source."""
         ...

@@ -7,6 +7,7 @@ more, sector by sector, when everything else is safe, and the reading that gave 
 
 from __future__ import annotations
 
+import mmap
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ from triage.pipeline.board import Board
 from triage.pipeline.examined import Examined, Rescue
 from triage.pipeline.guard import Guard
 from triage.pipeline.journal import GapRecord, JournalWriter, stream_record
+from triage.pipeline.stretch import LONGEST_BYTES, Stretch, stretches
 from triage.rescue.vault import Copy, Vault
 from triage.walk.reader import StreamReader, Window, place
 
@@ -79,15 +81,16 @@ def read_again(equipment: Equipment, agenda: Agenda) -> None:
 
 
 class _Turn:
-    """The next stream, and the right to be at the disk."""
+    """The next streams, and the right to be at the disk; `one_by_one` once something of it could not be read."""
 
     def __init__(self, items: Iterator[Item]) -> None:
-        self._items = items
+        self._stretches = stretches(items)
         self.disk = threading.Lock()
+        self.one_by_one = False
 
-    def next(self) -> Item | None:
-        """Take the next stream; call only with `disk` held."""
-        return next(self._items, None)
+    def next(self) -> Stretch | None:
+        """Take the next streams; call only with `disk` held."""
+        return next(self._stretches, None)
 
 
 class _Reader:
@@ -97,6 +100,7 @@ class _Reader:
         self._number = number
         self._equipment = equipment
         self._turn = turn
+        self._held = memoryview(mmap.mmap(-1, LONGEST_BYTES))
         self._reader = StreamReader(stop=lambda: equipment.board.stop)
         self._digest = DigestExaminer(equipment.indicators)
         self._encrypted = EncryptedExaminer()
@@ -119,28 +123,72 @@ class _Reader:
             on_failure.pop_all()
 
     def _read_streams(self) -> None:
-        board, turn = self._equipment.board, self._turn
+        board = self._equipment.board
         board.enter(self._number)
-        while not board.stop:
-            with turn.disk:
-                item = turn.next()
-                if item is None:
-                    break
-                board.begin(self._number, item.token, streams=self._streams, done_bytes=self._bytes)
-                windows = self._reader.windows(item.survey.ntfs, item.plan, item.source)
-                window = next(windows, None)
-            self._say(item)
-            with self._guard.at(partial(place, item.plan)):
-                examined = self._stream(item, window, windows)
-                if examined is not None:
-                    self._enter(examined)
-                elif self._copy is not None:
-                    self._copy.abandon(RescueOutcome.INTERRUPTED)
-            if self._guard.caught:
-                self._give_up(item)
-            self._streams += 1
+        while not board.stop and self._read_stretch():
+            pass
         board.end(self._number)
         board.count(self._number, streams=self._streams, done_bytes=self._bytes)
+
+    def _read_stretch(self) -> bool:
+        """Read the streams that come next; False where there are none."""
+        with self._turn.disk:
+            stretch = self._turn.next()
+            if stretch is None:
+                return False
+            held = self._hold(stretch)
+            begun = self._begin(stretch.items[0]) if held is None else None
+        for item in stretch.items:
+            if held is not None:
+                self._announce(item)
+                begun = self._reader.in_memory(item.plan, held[stretch.place_of(item)]), iter(())
+            elif begun is None:
+                with self._turn.disk:
+                    begun = self._begin(item)
+            self._read_stream(item, *begun)
+            begun = None
+            if self._equipment.board.stop:
+                break
+        return True
+
+    def _hold(self, stretch: Stretch) -> memoryview | None:
+        """Read a stretch at once; None where its streams are to be read one by one."""
+        if stretch.length_bytes == 0 or self._turn.one_by_one:
+            return None
+        self._announce(stretch.items[0])
+        held = self._held[: stretch.length_bytes]
+        source = stretch.items[0].source
+        if source.read_at_once(stretch.volume_offset, held):
+            return held
+        # Each try at a bad sector may take seconds: no other is made on behalf of the streams around it.
+        self._turn.one_by_one |= stretch.volume_offset + stretch.length_bytes <= source.size_bytes
+        return None
+
+    def _begin(self, item: Item) -> tuple[Window | None, Iterator[Window]]:
+        """Read the first window of a stream; return it, and those to come."""
+        self._announce(item)
+        windows = self._reader.windows(item.survey.ntfs, item.plan, item.source)
+        return next(windows, None), windows
+
+    def _announce(self, item: Item) -> None:
+        """Say on the board what is under way."""
+        self._equipment.board.begin(self._number, item.token, streams=self._streams, done_bytes=self._bytes)
+        now = time.monotonic()
+        if now >= self._text_due:
+            self._equipment.board.text = item.plan.subject.path
+            self._text_due = now + _TEXT_SECONDS
+
+    def _read_stream(self, item: Item, window: Window | None, windows: Iterator[Window]) -> None:
+        """Examine one stream and enter what came of it."""
+        with self._guard.at(partial(place, item.plan)):
+            examined = self._stream(item, window, windows)
+            if examined is not None:
+                self._enter(examined)
+            elif self._copy is not None:
+                self._copy.abandon(RescueOutcome.INTERRUPTED)
+        if self._guard.caught:
+            self._give_up(item)
+        self._streams += 1
 
     def _enter(self, examined: Examined) -> None:
         """Enter what came of a stream, or put off what may come of it yet."""
@@ -153,8 +201,7 @@ class _Reader:
     def read_again(self, first: Examined, agenda: Agenda) -> None:
         """Read a stream a second time, each sector by itself where it has to be; enter the reading that gave more."""
         item, journal = first.item, self._equipment.journal
-        self._equipment.board.begin(self._number, item.token)
-        self._say(item)
+        self._announce(item)
         second = None
         with self._guard.at(partial(place, item.plan)):
             windows = self._reader.windows(item.survey.ntfs, item.plan, thorough=True)
@@ -303,9 +350,3 @@ class _Reader:
 
     def _note_gap(self, gap: Gap) -> None:
         self._equipment.journal.add(GapRecord(gap))
-
-    def _say(self, item: Item) -> None:
-        now = time.monotonic()
-        if now >= self._text_due:
-            self._equipment.board.text = item.plan.subject.path
-            self._text_due = now + _TEXT_SECONDS

@@ -76,9 +76,8 @@ class StreamReader:
         `source` stands for the volume's bytes where some of them are at hand already. The first pass leaps over
         unreadable ranges; a `thorough` one, for when all else is read, tries each sector.
         """
-        self._thorough, self._refused, self._extent_readers = thorough, False, []
-        self.bad_ranges, self.bytes_read, self.reason = [], 0, plan.reason
-        self.state = plan.unread or StreamState.READ
+        self._begin(plan)
+        self._thorough = thorough
         if plan.unread is not None or plan.subject.size_bytes == 0:
             return iter(())
         if plan.wof is not None:
@@ -90,6 +89,12 @@ class StreamReader:
             reader = self._extent_reader(source, plan)
             return self._decoded(plan, Lznt1Decoder(reader, plan.lznt1), plan.lznt1.covered_bytes)
         return self._extents(source, plan)
+
+    def in_memory(self, plan: StreamPlan, view: memoryview) -> Window:
+        """Take a stream whose bytes were read already, all of them, as its only window."""
+        self._begin(plan)
+        self.bytes_read = len(view)
+        return Window(view, 0, 0, is_last=True)
 
     def gaps(self, plan: StreamPlan) -> list[Gap]:
         """Return what of the stream was not read, one gap a range; of very many the last ones together."""
@@ -114,6 +119,11 @@ class StreamReader:
             where = place(plan, more[0].stream_offset)
             gaps.append(Gap(kind=GapKind.READ_ERROR, detail=detail, where=where, bytes=missing))
         return gaps
+
+    def _begin(self, plan: StreamPlan) -> None:
+        self._refused, self._extent_readers = False, []
+        self.bad_ranges, self.bytes_read, self.reason = [], 0, plan.reason
+        self.state = plan.unread or StreamState.READ
 
     def _resident(self, volume: NtfsVolume, plan: StreamPlan) -> Iterator[Window]:
         size = plan.subject.size_bytes

@@ -84,6 +84,16 @@ class StreamPlan(Struct, frozen=True, kw_only=True):
     unread: StreamState | None = None
     reason: str = ""
 
+    @property
+    def only_extent(self) -> Extent | None:
+        """Where all of a stream lies in one place, as it is to be read; None for every other."""
+        is_plain = self.unread is None and self.resident_offset is None and self.lznt1 is None and self.wof is None
+        if not is_plain or len(self.extents) != 1:
+            return None
+        extent = self.extents[0]
+        is_whole = extent.volume_offset >= 0 and extent.length_bytes == self.subject.size_bytes
+        return extent if is_whole else None
+
 
 class WofContent(Struct, frozen=True, kw_only=True):
     """How a stream is compressed by the Windows Overlay Filter, and how much there is of the compressed bytes."""
