@@ -62,6 +62,8 @@ def finding(kind: FindingKind, path: str, severity: Severity = Severity.HIGH, **
     return replace(plain, **other)
 
 
+TASK_FILE = "Windows/System32/Tasks/xjz"
+TASK_LINE = r"C:\ProgramData\xjz\tasksche.exe"
 WORM_IMAGE = r"C:\Windows\mssecsvc.exe -m security"
 
 
@@ -74,6 +76,11 @@ def service(name: str = "mssecsvc2.0", image: str = WORM_IMAGE, **facts: str) ->
 def setting(indicator: str, path: str = "Users/a/NTUSER.DAT", **facts: str) -> Finding:
     told = {"key": "Software\\Run", "value": "xjz", "data": "C:\\x.exe", **facts}
     return finding(FindingKind.REGISTRY, path, indicator=indicator, facts=told)
+
+
+def task(command: str = TASK_LINE, path: str = TASK_FILE, **facts: str) -> Finding:
+    told = {"task": "\\xjz", "program": command, "command_line": command, **facts}
+    return finding(FindingKind.SCHEDULED_TASK, path, indicator="installer-in-work-directory", facts=told)
 
 
 RAN = finding(FindingKind.EXECUTION, "Windows/Prefetch/MSSECSVC.EXE-1.pf", indicator="worm-in-windows-directory")
@@ -108,6 +115,7 @@ def test_the_order_is_that_of_the_actions_and_steps_are_counted_through_all_volu
         finding(FindingKind.KEY_FILE, "ProgramData/x/00000000.pky"),
         setting("pending-deletions", SYSTEM, **{USERS_DELETIONS: json.dumps(["C:\\Users\\a\\b.doc"])}),
         service(),
+        task(),
         finding(FindingKind.NAME, "mssecsvc.exe", where=Where(volume="v0", path="mssecsvc.exe")),
     ]
     plan = plan_cleanup(findings, [volume("v0"), WINDOWS])
@@ -125,9 +133,51 @@ def test_a_service_is_removed_only_as_long_as_it_starts_the_same() -> None:
         assert (step.hive, step.why, step.by_hand) == (r"Windows\System32\config\SYSTEM", ("F1",), None)
 
 
+def test_a_task_in_its_file_and_in_the_registry_is_one_step() -> None:
+    cached = replace(task(path="Windows/System32/config/SOFTWARE"), id="F2")
+    step, _close = infected(task(), cached)
+    assert (step.action, step.target, step.expected) == (CleanupAction.REMOVE_TASK, "\\xjz", TASK_LINE)
+    assert (step.hive, step.why, step.by_hand) == (r"Windows\System32\Tasks\xjz", ("F1", "F2"), None)
+
+
+def test_a_job_file_is_the_whole_task_and_is_moved_like_a_file() -> None:
+    step, _close = infected(task(path="Windows/Tasks/xjz.job"))
+    assert (step.action, step.target, step.expected) == (CleanupAction.MOVE_FILE, r"Windows\Tasks\xjz.job", SHA256)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        task(other_actions="1"),
+        task(r"C:\Guard\guard.exe", command_line=r"C:\Guard\guard.exe --block mssecsvc.exe"),
+        replace(task(), severity=Severity.LOW),
+    ],
+)
+def test_a_task_that_may_be_somebodys_is_looked_at(left: Finding) -> None:
+    assert {action for action, _target in told(infected(left))} == {CleanupAction.LOOK_AT}
+
+
+def test_a_task_alone_removes_nothing_and_makes_no_file_certain() -> None:
+    """No analysis of WannaCry tells of a task: another maker's may start its own `tasksche.exe`."""
+    assert {action for action, _target in told(steps_of(task()))} == {CleanupAction.LOOK_AT}
+    program = finding(FindingKind.NAME, "Windows/tasksche.exe")
+    steps = steps_of(task(r"C:\Windows\tasksche.exe"), program)
+    assert CleanupAction.MOVE_FILE not in {step.action for step in steps}
+
+
+def test_a_task_goes_with_the_file_that_it_starts() -> None:
+    """Whatever that file is called: the plan moves it away."""
+    worm = finding(FindingKind.DIGEST, "ProgramData/x/u.exe")
+    steps = infected(worm, task(r"C:\ProgramData\x\u.exe"))
+    assert (CleanupAction.REMOVE_TASK, "\\xjz") in told(steps)
+
+
 @pytest.mark.parametrize(
     ("found", "doubt"),
     [
+        (task(task="\\a\x1bb"), ByHand.NAME),
+        (task(path="Windows.old/Windows/System32/Tasks/xjz"), ByHand.OTHER_WINDOWS),
+        (task(path="WINNT/SysWOW64/Tasks/a/xjz"), ByHand.OTHER_WINDOWS),
         (service("a\nb"), ByHand.NAME),
         (service("a\\b"), ByHand.NAME),
         (service(image="C:\\\ud800\\mssecsvc.exe"), ByHand.NAME),

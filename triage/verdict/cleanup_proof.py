@@ -30,7 +30,8 @@ _OF_THAT_WINDOWS = frozenset(
     }
 )
 """What only an infection of that Windows leaves. A sample or strings in another file, an encrypted file that somebody
-copied, and a name that was looked up do not tell that a file of this name is the malware's."""
+copied, a name that was looked up, and a task, of which WannaCry makes none, do not tell that a file of this name is the
+malware's."""
 
 _BY_CMD = re.compile(r'\s*"?(?:[^"\s]*\\)?cmd(?:\.exe)?"?\s+/c\s+', re.IGNORECASE)
 _IMAGE = re.compile(r'\s*(?:"(?P<quoted>[^"]+)"|(?P<plain>.*?\.exe)(?=\s|$))', re.IGNORECASE)
@@ -95,12 +96,12 @@ def is_certain(met: Sequence[Finding], computer: Computer) -> bool:
 
 
 def is_corroborated(finding: Finding, computer: Computer) -> bool:
-    """Say whether another kind of trace on that computer agrees with what stands in its registry."""
+    """Say whether another kind of trace on that computer agrees with what stands in its registry or its tasks."""
     return len(computer.kinds - {finding.kind}) > 0
 
 
 def starts_malware(image_path: str, gone: Collection[str]) -> bool:
-    r"""Say whether a service's program is the malware's: by its own name, or as a file that the plan moves away.
+    r"""Say whether what a service or task starts is the malware's: by its own name, or as a file that the plan moves.
 
     Only the program counts, not what stands behind it (`guard.exe --block mssecsvc.exe`); `cmd.exe /c` runs what
     follows. `gone`: paths of files from the volume's root, with `\`, in lower case.
