@@ -84,7 +84,8 @@ def task(command: str = TASK_LINE, path: str = TASK_FILE, **facts: str) -> Findi
 
 
 RAN = finding(FindingKind.EXECUTION, "Windows/Prefetch/MSSECSVC.EXE-1.pf", indicator="worm-in-windows-directory")
-"""Another kind of trace of that Windows; by itself it is no step."""
+ENCRYPTED = finding(FindingKind.ENCRYPTED_FILE, "Users/a/b.doc.WNCRY")
+"""Other kinds of traces of that Windows; by themselves they are no step."""
 
 
 def steps_of(*findings: Finding, at: VolumeInfo = WINDOWS) -> list[CleanupStep]:
@@ -93,8 +94,8 @@ def steps_of(*findings: Finding, at: VolumeInfo = WINDOWS) -> list[CleanupStep]:
 
 
 def infected(*findings: Finding) -> list[CleanupStep]:
-    """Return the steps where another kind of trace agrees."""
-    return steps_of(*findings, RAN)
+    """Return the steps where other kinds of traces agree."""
+    return steps_of(*findings, RAN, ENCRYPTED)
 
 
 def told(steps: Sequence[CleanupStep]) -> list[tuple[CleanupAction, str]]:
@@ -135,13 +136,13 @@ def test_a_service_is_removed_only_as_long_as_it_starts_the_same() -> None:
 
 def test_a_task_in_its_file_and_in_the_registry_is_one_step() -> None:
     cached = replace(task(path="Windows/System32/config/SOFTWARE"), id="F2")
-    step, _close = infected(task(), cached)
+    step, _close = steps_of(task(), cached, ENCRYPTED)
     assert (step.action, step.target, step.expected) == (CleanupAction.REMOVE_TASK, "\\xjz", TASK_LINE)
     assert (step.hive, step.why, step.by_hand) == (r"Windows\System32\Tasks\xjz", ("F1", "F2"), None)
 
 
 def test_a_job_file_is_the_whole_task_and_is_moved_like_a_file() -> None:
-    step, _close = infected(task(path="Windows/Tasks/xjz.job"))
+    step, _close = steps_of(task(path="Windows/Tasks/xjz.job"), ENCRYPTED)
     assert (step.action, step.target, step.expected) == (CleanupAction.MOVE_FILE, r"Windows\Tasks\xjz.job", SHA256)
 
 
@@ -154,21 +155,30 @@ def test_a_job_file_is_the_whole_task_and_is_moved_like_a_file() -> None:
     ],
 )
 def test_a_task_that_may_be_somebodys_is_looked_at(left: Finding) -> None:
-    assert {action for action, _target in told(infected(left))} == {CleanupAction.LOOK_AT}
+    assert {action for action, _target in told(steps_of(left, ENCRYPTED))} == {CleanupAction.LOOK_AT}
 
 
-def test_a_task_alone_removes_nothing_and_makes_no_file_certain() -> None:
-    """No analysis of WannaCry tells of a task: another maker's may start its own `tasksche.exe`."""
-    assert {action for action, _target in told(steps_of(task()))} == {CleanupAction.LOOK_AT}
-    program = finding(FindingKind.NAME, "Windows/tasksche.exe")
-    steps = steps_of(task(r"C:\Windows\tasksche.exe"), program)
-    assert CleanupAction.MOVE_FILE not in {step.action for step in steps}
+@pytest.mark.parametrize("other", [finding(FindingKind.NAME, "Windows/tasksche.exe"), RAN])
+def test_one_name_told_twice_removes_no_task(other: Finding) -> None:
+    """Another maker's task may start its own `tasksche.exe`, which has run."""
+    assert {action for action, _target in told(steps_of(task(r"C:\Windows\tasksche.exe"), other))} == {
+        CleanupAction.LOOK_AT
+    }
+
+
+@pytest.mark.parametrize("other", [service("a", r"C:\tasksche.exe"), finding(FindingKind.NAME, "Windows/tasksche.exe")])
+def test_a_task_speaks_for_no_other_removal(other: Finding) -> None:
+    assert {action for action, _target in told(steps_of(task(), other))} <= {
+        CleanupAction.LOOK_AT,
+        CleanupAction.REMOVE_TASK,
+        CleanupAction.CLOSE_HOLE,
+    }
 
 
 def test_a_task_goes_with_the_file_that_it_starts() -> None:
     """Whatever that file is called: the plan moves it away."""
-    worm = finding(FindingKind.DIGEST, "ProgramData/x/u.exe")
-    steps = infected(worm, task(r"C:\ProgramData\x\u.exe"))
+    window = finding(FindingKind.DIGEST, "ProgramData/x/u.exe", facts={"description": "ransom window"})
+    steps = steps_of(window, task(r"C:\ProgramData\x\u.exe"))
     assert (CleanupAction.REMOVE_TASK, "\\xjz") in told(steps)
 
 

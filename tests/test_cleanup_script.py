@@ -31,8 +31,8 @@ WRITING = {
 }  # fmt: skip
 HARMLESS = {
     (".Add", 1), (".Close", 0), (".ComputeHash", 1), (".Connect", 0), (".ContainsKey", 1), (".GetFolder", 1),
-    (".GetString", 1), (".GetSubKeyNames", 0), (".GetTask", 1),
-    (".GetValue", 1), (".GetValue", 3), (".IsInRole", 1), (".Item", 1), (".LastIndexOf", 1), (".OpenSubKey", 1), (".OpenSubKey", 2),
+    (".GetString", 1), (".GetSubKeyNames", 0), (".GetTask", 1), (".GetValue", 1), (".GetValue", 3), (".IsInRole", 1),
+    (".Item", 1), (".LastIndexOf", 1), (".OpenSubKey", 1), (".OpenSubKey", 2),
     (".PadLeft", 2), (".Replace", 2), (".Split", 1), (".StartsWith", 1), (".Substring", 1), (".Substring", 2),
     (".ToArray", 0), (".ToLower", 0), (".ToString", 1), (".ToUpper", 0), (".Trim", 0), (".TrimEnd", 1),
     ("[BitConverter]::ToString", 1), ("[Convert]::ToInt32", 2), ("[GC]::Collect", 0),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from datetime import datetime
 
+from triage.artefacts.regf import decode_utf16
 from triage.artefacts.scheduled_task import ScheduledTask, TaskProgram
 from triage.model.errors import ParseError
 
@@ -59,7 +60,7 @@ def _string(data: bytes, at: int) -> tuple[str, int]:
     need = 2 + 2 * int.from_bytes(data[at : at + 2], "little")
     if have < need:
         raise ParseError("string of a scheduled task", offset_bytes=at, need_bytes=need, have_bytes=have)
-    return data[at + 2 : at + need].decode("utf-16-le", "surrogatepass").partition("\0")[0], at + need
+    return decode_utf16(data[at + 2 : at + need]).partition("\0")[0], at + need
 
 
 def _triggers(data: bytes, at: int) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from triage.artefacts.hive import Hive, HiveKey
+from triage.artefacts.regf import decode_utf16
 from triage.artefacts.scheduled_task import ScheduledTask, TaskProgram
 from triage.artefacts.software import CURRENT_VERSION
 from triage.model.errors import ParseError
@@ -98,7 +99,7 @@ class _Fields:
         return int.from_bytes(self.take(length), "little")
 
     def text(self) -> str:
-        return self.take(self.number(4)).decode("utf-16-le", "replace").rstrip("\0")
+        return decode_utf16(self.take(self.number(4))).rstrip("\0")
 
 
 def _action(fields: _Fields, version: int, programs: list[TaskProgram], others: list[str]) -> None:

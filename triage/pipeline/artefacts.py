@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from triage.examiners.artefact_file import ArtefactFile, Surroundings
 from triage.examiners.artefacts import ARTEFACT_FILES
 from triage.examiners.places import where_is
@@ -69,6 +71,7 @@ def _examine(
         detail = f"file of {subject.size_bytes} bytes not parsed"
         notes.gap(Gap(kind=GapKind.ARTEFACT, detail=detail, where=where_is(subject), bytes=subject.size_bytes))
         return
+    subject = replace(subject, fn=ntfs.file_name_times(subject.mft_entry))
     for told in kind.examine(_pieces(ntfs, plan, reader), subject, surroundings):
         notes.take(told)
     for gap in reader.gaps(plan):
