@@ -79,7 +79,8 @@ def _are_called(columns: Names, names: Collection[str]) -> Mask:
 def _end_in(columns: Names, endings: Collection[str]) -> Mask:
     """Return the names whose last letters are those of an ending."""
     end = columns.offset + columns.length
-    last = [_letters(columns, np.maximum(end - 2 * back, 0)) for back in range(1, _TAIL_UNITS + 1)]
+    tail_units = min(_TAIL_UNITS, max(map(len, endings), default=0))
+    last = [_letters(columns, np.maximum(end - 2 * back, 0)) for back in range(1, tail_units + 1)]
     found = np.zeros(len(end), np.bool_)
     for ending in endings:
         alike = columns.length >= 2 * len(ending)
