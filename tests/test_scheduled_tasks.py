@@ -129,6 +129,14 @@ def test_a_task_is_found_whatever_it_is_called(tmp_path: Path, folder: str) -> N
     assert case.report.gaps == ()
 
 
+def test_a_task_with_a_second_name_elsewhere_is_called_as_windows_does() -> None:
+    subject = replace(SUBJECT, path="Users/alice/copy", other_paths=("WINDOWS/system32/tasks/Lab/xjz",))
+    [told] = examine_task_file(
+        iter([memoryview(task_xml(LabTask(command="mssecsvc.exe")))]), subject, Surroundings(KNOWN)
+    )
+    assert [one.facts["task"] for one in told.findings] == [r"\Lab\xjz"]
+
+
 def test_files_elsewhere_are_no_tasks(tmp_path: Path) -> None:
     places = ("Users/alice/Tasks", "Windows/Tasks", "Windows/System32/Tasks_Migrated", "Users/a/System32/Tasks")
     assert (

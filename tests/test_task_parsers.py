@@ -138,7 +138,7 @@ def test_a_job_that_was_cut_says_so(length: int) -> None:
 
 
 def test_another_version_of_job_file_is_refused() -> None:
-    for field in (struct.pack("<2xH", 2), struct.pack("<H18xH", 0x501, 12)):
+    for field in (struct.pack("<2xH", 2), struct.pack("<HH16xH", 0x501, 1, 12)):
         data = bytearray(job_file(TASK))
         data[: len(field)] = field
         with pytest.raises(ParseError):

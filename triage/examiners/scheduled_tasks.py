@@ -35,7 +35,9 @@ _YES = {True: "yes", False: "no", None: "not-told"}
 
 def examine_task_file(pieces: Pieces, subject: Subject, surroundings: Surroundings) -> Iterator[Told]:
     r"""Examine an XML file below `System32\Tasks`; its path there is the task's name."""
-    name = "\\" + _FOLDER.sub("", subject.path, count=1).replace("/", "\\")
+    paths = (subject.path, *subject.other_paths)
+    inside = next((path for path in paths if _FOLDER.match(path)), subject.path)
+    name = "\\" + _FOLDER.sub("", inside, count=1).replace("/", "\\")
     yield _examine_file(parse_task_xml, name, pieces, subject, surroundings.known)
 
 
