@@ -62,6 +62,8 @@ def finding(kind: FindingKind, path: str, severity: Severity = Severity.HIGH, **
     return replace(plain, **other)
 
 
+TASK_FILE = "Windows/System32/Tasks/xjz"
+TASK_LINE = r"C:\ProgramData\xjz\tasksche.exe"
 WORM_IMAGE = r"C:\Windows\mssecsvc.exe -m security"
 
 
@@ -76,8 +78,14 @@ def setting(indicator: str, path: str = "Users/a/NTUSER.DAT", **facts: str) -> F
     return finding(FindingKind.REGISTRY, path, indicator=indicator, facts=told)
 
 
+def task(command: str = TASK_LINE, path: str = TASK_FILE, **facts: str) -> Finding:
+    told = {"task": "\\xjz", "program": command, "command_line": command, **facts}
+    return finding(FindingKind.SCHEDULED_TASK, path, indicator="installer-in-work-directory", facts=told)
+
+
 RAN = finding(FindingKind.EXECUTION, "Windows/Prefetch/MSSECSVC.EXE-1.pf", indicator="worm-in-windows-directory")
-"""Another kind of trace of that Windows; by itself it is no step."""
+ENCRYPTED = finding(FindingKind.ENCRYPTED_FILE, "Users/a/b.doc.WNCRY")
+"""Other kinds of traces of that Windows; by themselves they are no step."""
 
 
 def steps_of(*findings: Finding, at: VolumeInfo = WINDOWS) -> list[CleanupStep]:
@@ -86,8 +94,8 @@ def steps_of(*findings: Finding, at: VolumeInfo = WINDOWS) -> list[CleanupStep]:
 
 
 def infected(*findings: Finding) -> list[CleanupStep]:
-    """Return the steps where another kind of trace agrees."""
-    return steps_of(*findings, RAN)
+    """Return the steps where other kinds of traces agree."""
+    return steps_of(*findings, RAN, ENCRYPTED)
 
 
 def told(steps: Sequence[CleanupStep]) -> list[tuple[CleanupAction, str]]:
@@ -108,6 +116,7 @@ def test_the_order_is_that_of_the_actions_and_steps_are_counted_through_all_volu
         finding(FindingKind.KEY_FILE, "ProgramData/x/00000000.pky"),
         setting("pending-deletions", SYSTEM, **{USERS_DELETIONS: json.dumps(["C:\\Users\\a\\b.doc"])}),
         service(),
+        task(),
         finding(FindingKind.NAME, "mssecsvc.exe", where=Where(volume="v0", path="mssecsvc.exe")),
     ]
     plan = plan_cleanup(findings, [volume("v0"), WINDOWS])
@@ -125,9 +134,60 @@ def test_a_service_is_removed_only_as_long_as_it_starts_the_same() -> None:
         assert (step.hive, step.why, step.by_hand) == (r"Windows\System32\config\SYSTEM", ("F1",), None)
 
 
+def test_a_task_in_its_file_and_in_the_registry_is_one_step() -> None:
+    cached = replace(task(path="Windows/System32/config/SOFTWARE"), id="F2")
+    step, _close = steps_of(task(), cached, ENCRYPTED)
+    assert (step.action, step.target, step.expected) == (CleanupAction.REMOVE_TASK, "\\xjz", TASK_LINE)
+    assert (step.hive, step.why, step.by_hand) == (r"Windows\System32\Tasks\xjz", ("F1", "F2"), None)
+
+
+def test_a_job_file_is_the_whole_task_and_is_moved_like_a_file() -> None:
+    step, _close = steps_of(task(path="Windows/Tasks/xjz.job"), ENCRYPTED)
+    assert (step.action, step.target, step.expected) == (CleanupAction.MOVE_FILE, r"Windows\Tasks\xjz.job", SHA256)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        task(other_actions="1"),
+        task(r"C:\Guard\guard.exe", command_line=r"C:\Guard\guard.exe --block mssecsvc.exe"),
+        replace(task(), severity=Severity.LOW),
+    ],
+)
+def test_a_task_that_may_be_somebodys_is_looked_at(left: Finding) -> None:
+    assert {action for action, _target in told(steps_of(left, ENCRYPTED))} == {CleanupAction.LOOK_AT}
+
+
+@pytest.mark.parametrize("other", [finding(FindingKind.NAME, "Windows/tasksche.exe"), RAN])
+def test_one_name_told_twice_removes_no_task(other: Finding) -> None:
+    """Another maker's task may start its own `tasksche.exe`, which has run."""
+    assert {action for action, _target in told(steps_of(task(r"C:\Windows\tasksche.exe"), other))} == {
+        CleanupAction.LOOK_AT
+    }
+
+
+@pytest.mark.parametrize("other", [service("a", r"C:\tasksche.exe"), finding(FindingKind.NAME, "Windows/tasksche.exe")])
+def test_a_task_speaks_for_no_other_removal(other: Finding) -> None:
+    assert {action for action, _target in told(steps_of(task(), other))} <= {
+        CleanupAction.LOOK_AT,
+        CleanupAction.REMOVE_TASK,
+        CleanupAction.CLOSE_HOLE,
+    }
+
+
+def test_a_task_goes_with_the_file_that_it_starts() -> None:
+    """Whatever that file is called: the plan moves it away."""
+    window = finding(FindingKind.DIGEST, "ProgramData/x/u.exe", facts={"description": "ransom window"})
+    steps = steps_of(window, task(r"C:\ProgramData\x\u.exe"))
+    assert (CleanupAction.REMOVE_TASK, "\\xjz") in told(steps)
+
+
 @pytest.mark.parametrize(
     ("found", "doubt"),
     [
+        (task(task="\\a\x1bb"), ByHand.NAME),
+        (task(path="Windows.old/Windows/System32/Tasks/xjz"), ByHand.OTHER_WINDOWS),
+        (task(path="WINNT/SysWOW64/Tasks/a/xjz"), ByHand.OTHER_WINDOWS),
         (service("a\nb"), ByHand.NAME),
         (service("a\\b"), ByHand.NAME),
         (service(image="C:\\\ud800\\mssecsvc.exe"), ByHand.NAME),

@@ -20,20 +20,24 @@ from triage.report.cleanup_script import literal, write_script
 OUR_CALLS = r"(?:Disable|Remove|Stop|Clear)-Found\w+|Remove-Pending\w+|Copy-\w+|Move-\w+|Restore-\w+|Close-\w+"
 PROGRAMS = {"reg.exe", "bcdedit.exe", "netsh.exe"}
 CMDLETS = {"Set-StrictMode", "Write-Host", "Get-WmiObject", "Where-Object", "New-Object", "Out-Null"}
-OBJECTS = ("Collections.ArrayList", "IO.FileStream", "Security.Principal.WindowsPrincipal")
+OBJECTS = (
+    "Collections.ArrayList", "IO.FileStream", "Security.Principal.WindowsPrincipal", "-ComObject Schedule.Service",
+)  # fmt: skip
 WRITING = {
     ("[IO.File]::AppendAllText", 3), ("[IO.File]::Copy", 2), ("[IO.File]::Move", 2),
     ("[IO.Directory]::CreateDirectory", 1), (".SetValue", 2), (".SetValue", 3), (".DeleteValue", 1),
     (".DeleteSubKeyTree", 1), (".Delete", 0), (".Terminate", 0), (".StopService", 0), (".ChangeStartMode", 1),
+    (".DeleteTask", 2),
 }  # fmt: skip
 HARMLESS = {
-    (".Add", 1), (".Close", 0), (".ComputeHash", 1), (".ContainsKey", 1), (".GetString", 1), (".GetSubKeyNames", 0),
-    (".GetValue", 1), (".GetValue", 3), (".IsInRole", 1), (".LastIndexOf", 1), (".OpenSubKey", 1), (".OpenSubKey", 2),
+    (".Add", 1), (".Close", 0), (".ComputeHash", 1), (".Connect", 0), (".ContainsKey", 1), (".GetFolder", 1),
+    (".GetString", 1), (".GetSubKeyNames", 0), (".GetTask", 1), (".GetValue", 1), (".GetValue", 3), (".IsInRole", 1),
+    (".Item", 1), (".LastIndexOf", 1), (".OpenSubKey", 1), (".OpenSubKey", 2),
     (".PadLeft", 2), (".Replace", 2), (".Split", 1), (".StartsWith", 1), (".Substring", 1), (".Substring", 2),
-    (".ToArray", 0), (".ToLower", 0), (".ToString", 1), (".ToUpper", 0), (".TrimEnd", 1),
+    (".ToArray", 0), (".ToLower", 0), (".ToString", 1), (".ToUpper", 0), (".Trim", 0), (".TrimEnd", 1),
     ("[BitConverter]::ToString", 1), ("[Convert]::ToInt32", 2), ("[GC]::Collect", 0),
     ("[GC]::WaitForPendingFinalizers", 0), ("[IO.File]::Exists", 1),
-    ("[IO.Path]::Combine", 2), ("[IO.Path]::GetFileName", 1), ("[IO.Path]::GetRandomFileName", 0),
+    ("[Math]::Max", 2), ("[IO.Path]::Combine", 2), ("[IO.Path]::GetFileName", 1), ("[IO.Path]::GetRandomFileName", 0),
     ("[IO.Path]::GetTempPath", 0), ("[Security.Cryptography.SHA256]::Create", 0),
     ("[Security.Principal.WindowsIdentity]::GetCurrent", 0), ("[Text.Encoding]::GetEncoding", 1),
 }  # fmt: skip
@@ -101,6 +105,10 @@ EACH = [
     (
         step(CleanupAction.KEEP_FILE, 3, target=r"w\00000000.pky", expected="ab" * 32),
         Call("Copy-KeptFile", ("3", "CAFEF00D", r"w\00000000.pky", "ab" * 32)),
+    ),
+    (
+        step(CleanupAction.REMOVE_TASK, 11, target="\\李雷\\x", hive=r"W\System32\Tasks\x", expected="cmd.exe /c x'"),
+        Call("Remove-FoundTask", ("11", "\\李雷\\x", "cmd.exe /c x'")),
     ),
     (
         step(CleanupAction.STOP_PROGRAM, 4, target="tasksche.exe", expected="cd" * 32),
@@ -215,6 +223,26 @@ def test_every_writing_line_stands_behind_the_switch() -> None:
         name = text_of(next(nodes(function, "function_name")))
         if methods(function) & WRITING and name != "Say":
             assert "$Apply" in text_of(function), name
+
+
+def test_a_task_is_deleted_last_behind_the_checks_of_what_it_starts() -> None:
+    """From another Windows it is left, and that is said; Task Scheduler's own view decides, not a file."""
+    functions = {
+        text_of(next(nodes(one, "function_name"))): one for one in nodes(parsed(script()), "function_statement")
+    }
+    remove = functions["Remove-FoundTask"]
+    conditions = [text_of(one).partition("{")[0].strip() for one in nodes(remove, "if_statement")]
+    assert conditions == [
+        "if ($Offline)",
+        "if ($actions.Count -ne 1 -or $actions.Item(1).Type -ne 0)",
+        "if ($now -cne $Runs)",
+        "if ($Apply)",
+    ]
+    first, *between, last = nodes(remove, "if_statement")
+    assert [name_of(one) for one in nodes(first, "command")] == ["Skip-Task"]
+    assert all("throw" in text_of(one) for one in between)
+    assert (".DeleteTask", 2) in methods(last)
+    assert "$script:Left += 1" in text_of(functions["Skip-Task"])
 
 
 def test_windows_xp_gets_the_switches_that_it_has() -> None:

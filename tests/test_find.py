@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from triage.walk.find import entries_called
-from triage.walk.mft import MftTable, Names
+from tests.lab.mounts import mount_for_writing
+from tests.lab.volume import make_volume
+from tests.needs import needs_tool
+from triage.evidence.open import open_evidence
+from triage.volumes.ntfs import NtfsVolume
+from triage.walk.find import entries_called, find_below
+from triage.walk.mft import MftTable, Names, read_mft
+from triage.walk.paths import Paths
 
 NAMES = ("tasksche.exe", "m.vbs", "$recycle", "@wanadecryptor@.exe.lnk", "ntuser.dat", "key")
 ENDINGS = ("wncry", "bat", ".pf", ".evtx")
@@ -54,6 +62,29 @@ def is_called(name: str) -> bool:
 def test_no_entry_is_missed(called: list[list[str]]) -> None:
     wanted = {entry for entry, names in enumerate(called) if any(map(is_called, names))}
     assert wanted <= set(entries_called(table_of(called), names=NAMES, endings=ENDINGS).tolist())
+
+
+@needs_tool("mkntfs", "ntfs-3g")
+def test_all_that_lies_below_a_directory_is_found_by_its_parents(tmp_path: Path) -> None:
+    """At any depth; what lies in a directory of that name within one once; deleted and unwanted directories never."""
+    image = tmp_path / "volume.img"
+    make_volume(image, size_bytes=8 << 20, cluster_bytes=4096, offset_bytes=0, label="lab")
+    inner = "/".join(f"level {depth}" for depth in range(40))
+    wanted = {"A/Tasks/x", "A/Tasks/b/Tasks/y", f"a/TASKS/{inner}/z"}
+    with mount_for_writing(image) as root:
+        for path in (*wanted, "B/Tasks/x", "A/Tasks.x/x", "A/x", "A/Tasks/gone/file"):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(b"content")
+        (root / "elsewhere").hardlink_to(root / "A/Tasks/x")
+        shutil.rmtree(root / "A/Tasks/gone")
+    with open_evidence(image) as source:
+        ntfs = NtfsVolume(source, "v1")
+        table = read_mft(ntfs)
+        found = find_below(
+            table, Paths(table), folders=("tasks",), is_wanted=lambda path: path.lower().startswith("a/")
+        )
+        files = [path for entry, path in found if not table.entries.directory[entry]]
+    assert sorted(files) == sorted({*wanted, "elsewhere"})
 
 
 def test_few_of_many_are_candidates() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from enum import StrEnum
 from random import Random
 
-from tests.lab import documents, hives, pictures, wof
+from tests.lab import documents, hives, pictures, tasks, wof
 from tests.lab.plan import Kind, LabFile, Written
 
 NAMES_FOLDER = "Users/alice/Documents/names"
@@ -178,7 +178,8 @@ class LookAlike(StrEnum):
     PROGRAM: a `tasksche.exe` of another maker. NAMESAKE: such a program's service and folder, named like a work
     directory. SERVICES: names like the worm's and the installer's. ARGUMENT: the worm's name told to a service of an
     immuniser. FOLDER: named like a work directory. ENDINGS: files named like encrypted ones that are not. NOTE,
-    COMPONENT: a user's own text under such a name, by itself. QUOTES: what an analyst wrote.
+    COMPONENT: a user's own text under such a name, by itself. QUOTES: what an analyst wrote. TASK: a scheduled task of
+    the installer's name that starts another maker's program of that name.
     """
 
     PROGRAM = "program"
@@ -190,6 +191,7 @@ class LookAlike(StrEnum):
     NOTE = "note"
     COMPONENT = "component"
     QUOTES = "quotes"
+    TASK = "task"
 
 
 LOOK_ALIKES: tuple[LookAlike, ...] = tuple(LookAlike)
@@ -236,6 +238,9 @@ def look_alikes(random: Random, chosen: Collection[LookAlike] = LOOK_ALIKES) -> 
         yield LabFile(path="Program Files/Scheduler/tasksche.exe", content=scheduler, kind=Kind.SYSTEM)
     if LookAlike.NAMESAKE in chosen:
         yield LabFile(path=f"Program Files/{_NAMESAKE}/tasksche.exe", content=scheduler, kind=Kind.SYSTEM)
+    if LookAlike.TASK in chosen:
+        task = tasks.LabTask(command=r'"C:\Program Files\Scheduler\tasksche.exe"', arguments="/block mssecsvc.exe")
+        yield LabFile(path=f"{tasks.TASKS}/Scheduler/tasksche", content=tasks.task_xml(task), kind=Kind.SYSTEM)
     own = b"My own text, of nothing that anybody has to pay for.\r\n" * 40
     if LookAlike.NOTE in chosen:
         yield _document("Users/alice/Saved/mail/@Please_Read_Me@.txt", own)

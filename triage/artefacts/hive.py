@@ -68,10 +68,10 @@ class Hive:
         r"""Return the key at a path like `ControlSet001\Services`, in any case; None if it is not reached."""
         return self.root.descendant(path)
 
-    def walk(self) -> Iterator[HiveKey]:
-        """Yield every key once, parents first, however the hive's pointers run."""
+    def walk(self, top: HiveKey | None = None) -> Iterator[HiveKey]:
+        """Yield every key, of the whole hive or from `top` on, once, parents first, however its pointers run."""
         seen: set[int] = set()
-        pending = [(self.root, 0)]
+        pending = [(top or self.root, 0)]
         while pending:
             key, depth = pending.pop()
             if key.offset_bytes in seen or depth > MAX_DEPTH:

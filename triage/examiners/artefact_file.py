@@ -32,11 +32,13 @@ class ArtefactFile(NamedTuple):
     """One kind of file: `path` is held against the whole path from the root in lower case.
 
     `names` and `endings` (lower case) are what such files are called: they find the few of a million that are
-    candidates. A file longer than `largest_bytes` is a gap.
+    candidates. Where they may be called anything, `folders` are what the directories are called below which they lie,
+    and `path` fits such a directory's path with a slash behind it. A file longer than `largest_bytes` is a gap.
     """
 
     path: re.Pattern[str]
     examine: Examine
     names: tuple[str, ...] = ()
     endings: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     largest_bytes: int = 1 << 30

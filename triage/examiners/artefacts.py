@@ -12,6 +12,7 @@ from triage.examiners.event_logs import examine_event_log
 from triage.examiners.old_event_logs import examine_old_event_log
 from triage.examiners.prefetch import examine_prefetch
 from triage.examiners.program_caches import examine_recent_files
+from triage.examiners.scheduled_tasks import examine_job_file, examine_task_file
 
 _WINDOWS = r"(?:[^/]+|windows\.old[^/]*/[^/]+|.*/(?:windows|winnt))"
 """Any directory of the root, as for hives: a second Windows has the name that its installer was given. What an upgrade
@@ -43,5 +44,17 @@ ARTEFACT_FILES: tuple[ArtefactFile, ...] = (
         examine=examine_prefetch,
         endings=(".pf",),
         largest_bytes=16 << 20,
+    ),
+    ArtefactFile(
+        path=re.compile(rf"{_WINDOWS}/(?:system32|syswow64)/tasks/.*"),
+        examine=examine_task_file,
+        folders=("tasks",),
+        largest_bytes=1 << 20,
+    ),
+    ArtefactFile(
+        path=re.compile(rf"{_WINDOWS}/tasks/[^/]*\.job"),
+        examine=examine_job_file,
+        endings=(".job",),
+        largest_bytes=1 << 20,
     ),
 )

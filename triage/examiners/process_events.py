@@ -98,7 +98,12 @@ def examine_process_event(record: EventRecord, where: Where, known: Known) -> Fi
     program, command = record.data.get("NewProcessName", ""), record.data.get("CommandLine", "")
     facts = facts_of(record, *_FACTS)
     started = SeenProgram(
-        path=program, where=where, source=EventSource.EVENT_LOG, times={"event": record.time_utc}, facts=facts
+        path=program,
+        where=where,
+        source=EventSource.EVENT_LOG,
+        kind=FindingKind.EVENT_LOG,
+        times={"event": record.time_utc},
+        facts=facts,
     )
     line = line_run(program, command)
     finding = next(iter(judge_program(started, known)), None) or _command(line, record, where, facts)

@@ -38,14 +38,16 @@ _IN_COMPUTED = "A program in the work directory whose name was computed from the
 
 
 class SeenProgram(Struct, frozen=True, kw_only=True):
-    """One program as a cache names it.
+    """One program as a trace names it.
 
-    `times` are those of a finding; `run_utc` is when it ran, as far as that is told. `size_bytes` is 0 where unknown.
+    `kind` and `times` are those of a finding; `run_utc` is when it ran, as far as that is told. `size_bytes` is 0 where
+    unknown.
     """
 
     path: str
     where: Where
     source: EventSource
+    kind: FindingKind = FindingKind.EXECUTION
     times: dict[str, str] = {}
     facts: dict[str, str] = {}
     run_utc: str | None = None
@@ -146,7 +148,7 @@ def _by_path(program: SeenProgram, known: Known) -> list[_Match]:
 def _finding(program: SeenProgram, match: _Match) -> Finding:
     return Finding(
         family=match.family,
-        kind=FindingKind.EVENT_LOG if program.source is EventSource.EVENT_LOG else FindingKind.EXECUTION,
+        kind=program.kind,
         indicator=match.indicator,
         set=match.set,
         severity=match.severity,

@@ -14,6 +14,7 @@ from triage.artefacts.updates import read_software_settings
 from triage.examiners.pending import examine_pending
 from triage.examiners.program_caches import examine_amcache, examine_shimcaches
 from triage.examiners.programs import Known
+from triage.examiners.scheduled_tasks import examine_task_cache
 from triage.examiners.services import examine_services
 from triage.examiners.settings import examine_settings
 from triage.examiners.views import in_views
@@ -70,7 +71,9 @@ def _examine_view(hive: Hive, kind: HiveKind, known: Known) -> ExaminedHive:
             findings = examine_settings(read_settings(hive), hive.where, known.work_directories)
             software = read_software(hive)
             settings = read_software_settings(hive, software.windows, load_fixes().update_names)
-            return ExaminedHive(software=software, settings=settings, findings=findings)
+            tasks = examine_task_cache(hive, known)
+            findings += tasks.findings
+            return ExaminedHive(software=software, settings=settings, findings=findings, gaps=tasks.gaps)
         case HiveKind.USER:
             return ExaminedHive(findings=examine_settings(read_settings(hive), hive.where, known.work_directories))
         case HiveKind.AMCACHE:

@@ -11,13 +11,15 @@ class CleanupAction(StrEnum):
     """What a step does; the order here is the order of a plan.
 
     The first two have to come before the next start of that Windows: it starts its services and deletes what is
-    pending before anyone can act. KEEP_FILE: to a safe place, it is never removed. MOVE_FILE: into a quarantine folder
+    pending before anyone can act. KEEP_FILE: to a safe place, it is never removed. REMOVE_TASK: before the programs are
+    ended, which a task may start again every minute. MOVE_FILE: into a quarantine folder
     of the same drive. LOOK_AT: for a person, no script touches it.
     """
 
     DISABLE_SERVICE = "disable-service"
     REMOVE_PENDING_DELETION = "remove-pending-deletion"
     KEEP_FILE = "keep-file"
+    REMOVE_TASK = "remove-task"
     STOP_PROGRAM = "stop-program"
     REMOVE_SERVICE = "remove-service"
     REMOVE_VALUE = "remove-value"
@@ -45,9 +47,10 @@ class ByHand(StrEnum):
 class CleanupStep(Struct, frozen=True, kw_only=True):
     r"""One step. `number` counts through the whole plan, `why` are ids of findings.
 
-    `target` is a file (path from the volume's root with `\`), the SHA-256 of a program, or what a registry value is
-    called; `key` the registry key below `hive` (the hive's path on the volume). `expected` is what has to be there
-    still: a file's SHA-256, a service's ImagePath, a value's data, the file that is pending.
+    `target` is a file (path from the volume's root with `\`), the name of a program or a task (`\folder\task`), or what
+    a registry value is called; `key` the registry key below `hive` (the hive's path on the volume; of a task known by
+    its file that file's). `expected` is what has to be there still: a file's SHA-256, a service's ImagePath, a value's
+    data, a task's command line, the file that is pending.
     """
 
     number: int

@@ -49,6 +49,7 @@ class EventSource(StrEnum):
     AMCACHE = "amcache"
     SHIMCACHE = "shimcache"
     RECENT_FILE_CACHE = "recent-file-cache"
+    SCHEDULED_TASK = "scheduled-task"
     FILE_NAME = "file-name"
     TEXT_LOG = "text-log"
 

@@ -35,6 +35,7 @@ class FindingKind(StrEnum):
     JOURNAL = "journal"
     EXECUTION = "execution"
     EVENT_LOG = "event-log"
+    SCHEDULED_TASK = "scheduled-task"
     NETWORK = "network"
 
 

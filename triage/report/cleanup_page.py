@@ -22,6 +22,7 @@ TITLES: Mapping[CleanupAction, str] = {
     CleanupAction.DISABLE_SERVICE: N_("Before the next start: disable these services"),
     CleanupAction.REMOVE_PENDING_DELETION: N_("Before the next start: take these files off the list of deletions"),
     CleanupAction.KEEP_FILE: N_("Keep these files: copy them to another disk, leave them where they are"),
+    CleanupAction.REMOVE_TASK: N_("Remove these scheduled tasks"),
     CleanupAction.STOP_PROGRAM: N_("End these programs"),
     CleanupAction.REMOVE_SERVICE: N_("Remove these services"),
     CleanupAction.REMOVE_VALUE: N_("Remove these registry values"),
@@ -45,6 +46,11 @@ REASONS: Mapping[CleanupAction, str] = {
     CleanupAction.KEEP_FILE: N_(
         "Without them nothing can ever be decrypted. Keep hiberfil.sys and all files ending in .WNCRY, .WNCRYT and "
         ".WNCYR, too. No step of this plan touches them."
+    ),
+    CleanupAction.REMOVE_TASK: N_(
+        "Only where the task still starts what stands here, and on that Windows: it runs its tasks from the registry, "
+        "so deleting a task's file is not enough. cleanup.ps1 -Offline leaves them; the programs that they start are "
+        "moved away below. A task that schtasks does not know is removed in the registry, below Schedule\\TaskCache."
     ),
     CleanupAction.STOP_PROGRAM: N_(
         "They start each other again: end each with its process tree, quickly one after the other. If one comes back, "
@@ -144,6 +150,11 @@ def _commands(
         yield from _RECOVERY
     elif action is CleanupAction.CLOSE_HOLE:
         yield from _HOLE_OF_XP if is_xp else _HOLE
+    elif action is CleanupAction.REMOVE_TASK:
+        for step in steps:
+            if _PLAIN_KEY.fullmatch(step.target):
+                yield f'schtasks /Query /TN "{step.target}" /XML'
+                yield f'schtasks /Delete /TN "{step.target}" /F'
     elif action is CleanupAction.DISABLE_SERVICE:
         plain = [step for step in steps if _PLAIN_KEY.fullmatch(step.key)]
         hives = dict.fromkeys(step.hive for step in plain if _PLAIN_KEY.fullmatch(step.hive))

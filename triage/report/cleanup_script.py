@@ -92,6 +92,8 @@ def _call(step: CleanupStep, serial: str) -> str:
             return f"Remove-PendingDeletion {step.number} {literal(step.key)} {target} {expected}"
         case CleanupAction.KEEP_FILE:
             return f"Copy-KeptFile {step.number} {serial} {target} {expected}"
+        case CleanupAction.REMOVE_TASK:
+            return f"Remove-FoundTask {step.number} {target} {expected}"
         case CleanupAction.STOP_PROGRAM:
             return f"Stop-FoundProgram {step.number} {target} {expected}"
         case CleanupAction.REMOVE_VALUE:

@@ -42,6 +42,7 @@ EVENT_SOURCES: Mapping[str, str] = {
     EventSource.AMCACHE: "Amcache",
     EventSource.SHIMCACHE: "ShimCache",
     EventSource.RECENT_FILE_CACHE: "RecentFileCache",
+    EventSource.SCHEDULED_TASK: N_("scheduled task"),
     EventSource.FILE_NAME: N_("file name"),
     EventSource.TEXT_LOG: N_("text log"),
 }

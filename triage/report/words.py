@@ -70,6 +70,7 @@ FINDING_KINDS: Mapping[str, str] = {
     FindingKind.JOURNAL: N_("Renames in the change journal"),
     FindingKind.EXECUTION: N_("Programs that were run"),
     FindingKind.EVENT_LOG: N_("Event logs"),
+    FindingKind.SCHEDULED_TASK: N_("Scheduled tasks"),
     FindingKind.NETWORK: N_("Network traces"),
 }
 CHECKS: Mapping[str, str] = {

@@ -34,6 +34,7 @@ _OF_FILES = (
     FindingKind.WORK_DIRECTORY,
 )
 _OLDER_COPY = "older-copy"
+_JOB_ENDING = ".job"
 _VALUE_STEPS: Mapping[str, CleanupAction] = {
     "work-directory-value": CleanupAction.REMOVE_VALUE,
     "computed-name-run-value": CleanupAction.REMOVE_VALUE,
@@ -42,7 +43,10 @@ _VALUE_STEPS: Mapping[str, CleanupAction] = {
     "ransom-wallpaper": CleanupAction.CLEAR_WALLPAPER,
 }
 _PENDING = ("pending-deletions", "pending-program-deletions", "pending-user-file-deletions")
-_CONFIG = re.compile(r"(.*)\\System32\\config\\", re.I)
+_OWN_PLACE = re.compile(r"(.*)\\(?:System32\\config|(?:System32|SysWOW64)\\Tasks)\\", re.I)
+"""Where the hives and the tasks of a Windows lie, behind its directory."""
+
+_IN_REGISTRY = (FindingKind.SERVICE, FindingKind.REGISTRY, FindingKind.SCHEDULED_TASK)
 _ORDER = tuple(CleanupAction)
 
 
@@ -91,6 +95,7 @@ def _steps(findings: Sequence[Finding], windows: WindowsInfo | None, computer: C
     steps += _programs(steps)
     gone = {step.target.lower() for step in steps if step.action is CleanupAction.MOVE_FILE}
     steps += (_of_this_windows(step, folder) for step in _registry_steps(findings, computer, gone))
+    steps = _once_each_task(steps)
     if windows is not None and any(step.action is not CleanupAction.LOOK_AT for step in steps):
         has_boot_data = computer.stage is Stage.FINISHED and not windows.is_before_vista  # which `bcdedit` had changed
         steps += [_step(CleanupAction.RESTORE_RECOVERY)] if has_boot_data else []
@@ -99,17 +104,17 @@ def _steps(findings: Sequence[Finding], windows: WindowsInfo | None, computer: C
 
 
 def _of_this_windows(step: CleanupStep, folder: str) -> CleanupStep:
-    """Leave a step to a person where it is about a computer's hive, and not that of the Windows described."""
-    place = _CONFIG.search(step.hive)
+    """Leave a step to a person where it is about a hive or a task of another Windows than the one described."""
+    place = _OWN_PLACE.match(step.hive)
     if place is None or place[1].lower() == folder.lower():
         return step
     return replace(step, by_hand=ByHand.OTHER_WINDOWS)
 
 
 def _registry_steps(findings: Iterable[Finding], computer: Computer, gone: Collection[str]) -> Iterator[CleanupStep]:
-    """Yield what becomes of each service and value; `gone` are the files that the plan moves away."""
+    """Yield what becomes of each service, value and task; `gone` are the files that the plan moves away."""
     for finding in findings:
-        if finding.facts.get("view") == _OLDER_COPY or finding.kind not in (FindingKind.SERVICE, FindingKind.REGISTRY):
+        if finding.facts.get("view") == _OLDER_COPY or finding.kind not in _IN_REGISTRY:
             continue
         if finding.indicator in _PENDING:
             yield from _pending(finding, computer)
@@ -117,6 +122,8 @@ def _registry_steps(findings: Iterable[Finding], computer: Computer, gone: Colle
             yield _look_at(finding)
         elif finding.kind is FindingKind.SERVICE and starts_malware(finding.facts.get("image_path", ""), gone):
             yield from _service(finding)
+        elif finding.kind is FindingKind.SCHEDULED_TASK and _is_only_for_malware(finding, gone):
+            yield _task(finding)
         elif finding.indicator in _VALUE_STEPS:
             yield _value(finding)
         else:
@@ -128,6 +135,29 @@ def _service(finding: Finding) -> Iterator[CleanupStep]:
     doubt = ByHand.NAME if "\\" in name else _doubt(name, image)
     for action in (CleanupAction.DISABLE_SERVICE, CleanupAction.REMOVE_SERVICE):
         yield _of_registry(action, finding, target=name, expected=image, by_hand=doubt)
+
+
+def _is_only_for_malware(finding: Finding, gone: Collection[str]) -> bool:
+    """Say whether a task starts the malware's program and does nothing else."""
+    return "other_actions" not in finding.facts and starts_malware(f'"{finding.facts.get("program", "")}"', gone)
+
+
+def _task(finding: Finding) -> CleanupStep:
+    """Return the step of a task; a `.job` file is the whole task, and goes where the malware's files go."""
+    path, name, command = finding.where.path or "", finding.facts.get("task", ""), finding.facts.get("command_line", "")
+    if path.lower().endswith(_JOB_ENDING):
+        return _of_file(CleanupAction.MOVE_FILE, path, finding.digests.sha256 or "", [finding])
+    action = CleanupAction.REMOVE_TASK
+    return _of_registry(action, finding, target=name, expected=command, by_hand=_doubt(name, command))
+
+
+def _once_each_task(steps: Sequence[CleanupStep]) -> list[CleanupStep]:
+    """Join the steps of a task that was found in its file and in the registry."""
+    tasks: dict[tuple[str, str, ByHand | None], CleanupStep] = {}
+    for step in (one for one in steps if one.action is CleanupAction.REMOVE_TASK):
+        same = (step.target.casefold(), step.expected, step.by_hand)
+        tasks[same] = replace(tasks[same], why=(*tasks[same].why, *step.why)) if same in tasks else step
+    return [*(step for step in steps if step.action is not CleanupAction.REMOVE_TASK), *tasks.values()]
 
 
 def _value(finding: Finding) -> CleanupStep:

@@ -32,13 +32,19 @@ _OF_THAT_WINDOWS = frozenset(
 """What only an infection of that Windows leaves. A sample or strings in another file, an encrypted file that somebody
 copied, and a name that was looked up do not tell that a file of this name is the malware's."""
 
+_BY_THE_SAME_NAME = frozenset({FindingKind.NAME, FindingKind.EXECUTION, FindingKind.SCHEDULED_TASK})
+"""A task, the file that it starts and the note of its run are held against the same rule by one and the same name."""
+
 _BY_CMD = re.compile(r'\s*"?(?:[^"\s]*\\)?cmd(?:\.exe)?"?\s+/c\s+', re.IGNORECASE)
 _IMAGE = re.compile(r'\s*(?:"(?P<quoted>[^"]+)"|(?P<plain>.*?\.exe)(?=\s|$))', re.IGNORECASE)
 _PROGRAMS = ("mssecsvc.exe", "tasksche.exe")
 
 
 class Computer(NamedTuple):
-    """What a removal on one volume may rest on: the stage of its own computer, and the kinds of traces there."""
+    """What a removal on one volume may rest on: the stage of its own computer, and the kinds of traces there.
+
+    A task is none of these: WannaCry makes none, and another maker's may start its own `tasksche.exe`.
+    """
 
     stage: Stage | None
     kinds: frozenset[FindingKind]
@@ -54,7 +60,7 @@ def computer_of(
     happened = [one for one in events if one.where.volume in ids]
     return Computer(
         stage=judge_stage(met, events=happened, volumes=own).stage,
-        kinds=frozenset(one.kind for one in met if stage_of(one) is not None),
+        kinds=frozenset(one.kind for one in met if stage_of(one) is not None) - {FindingKind.SCHEDULED_TASK},
     )
 
 
@@ -95,12 +101,13 @@ def is_certain(met: Sequence[Finding], computer: Computer) -> bool:
 
 
 def is_corroborated(finding: Finding, computer: Computer) -> bool:
-    """Say whether another kind of trace on that computer agrees with what stands in its registry."""
-    return len(computer.kinds - {finding.kind}) > 0
+    """Say whether another kind of trace on that computer agrees with what stands in its registry or its tasks."""
+    alike = _BY_THE_SAME_NAME if finding.kind is FindingKind.SCHEDULED_TASK else {finding.kind}
+    return len(computer.kinds - alike) > 0
 
 
 def starts_malware(image_path: str, gone: Collection[str]) -> bool:
-    r"""Say whether a service's program is the malware's: by its own name, or as a file that the plan moves away.
+    r"""Say whether what a service or task starts is the malware's: by its own name, or as a file that the plan moves.
 
     Only the program counts, not what stands behind it (`guard.exe --block mssecsvc.exe`); `cmd.exe /c` runs what
     follows. `gone`: paths of files from the volume's root, with `\`, in lower case.

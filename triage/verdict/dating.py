@@ -68,6 +68,7 @@ READINGS: tuple[Reading, ...] = (
     Reading(FindingKind.EVENT_LOG, EventKind.SHADOWS_DELETED, ("event",), "recovery-command"),
     Reading(FindingKind.EVENT_LOG, EventKind.MALWARE_DETECTED, ("event",), "antivirus-detection"),
     Reading(FindingKind.EVENT_LOG, EventKind.PROGRAM_RUN, ("event",)),
+    Reading(FindingKind.SCHEDULED_TASK, EventKind.SETTING_CHANGED, ("registered", *_CREATED, "key_last_written")),
     Reading(FindingKind.NETWORK, EventKind.CONNECTION, ("first", "last"), each=True),
 )
 
@@ -85,7 +86,7 @@ _SOURCE_OF_TIME = {
 _SOURCES = frozenset(EventSource)
 _WORD = re.compile("[a-z]+")
 _LAST_PART = re.compile(r".*[\\/](?=.)", re.DOTALL)
-_NAMING_FACTS = ("service", "service_name", "program", "threat", "value")
+_NAMING_FACTS = ("service", "service_name", "task", "program", "threat", "value")
 _NAMED_BY_EXCERPT = (FindingKind.JOURNAL, FindingKind.EVENT_LOG)
 _TOLD_FACTS = ("renames", "clock", "time_zone", "summer_time", "record", "encrypted_doubt")
 
@@ -143,12 +144,12 @@ def _fits(pattern: str | None, text: str) -> bool:
 
 
 def _source(finding: Finding, time_name: str) -> EventSource:
-    """Return which trace a time is from: the finding says so, or the first word of the time's name does."""
-    noted_in = finding.facts.get("noted_in", "")
-    if noted_in in _SOURCES:
-        return EventSource(noted_in)
+    """Return which trace a time is from: a file's times their attribute, of others the finding or the name says it."""
     told = finding.facts.get("encrypted_from", "si") if time_name == "encrypted" else time_name
     word = _WORD.match(told)
+    noted_in = finding.facts.get("noted_in", "")
+    if noted_in in _SOURCES and time_name not in _CREATED:
+        return EventSource(noted_in)
     return _SOURCE_OF_TIME.get("" if word is None else word[0], EventSource.SI)
 
 

@@ -64,6 +64,10 @@ SIGNS: tuple[Sign, ...] = (
         _WORM_NAMES,
     ),
     Sign(
+        "worm-task", Stage.DROPPER_ONLY, FindingKind.SCHEDULED_TASK, N_("scheduled task that starts the worm"),
+        _WORM_NAMES,
+    ),
+    Sign(
         "kill-switch-contact", Stage.DROPPER_ONLY, FindingKind.NETWORK, N_("contact with the kill switch"),
         ("domain_killswitch", "ip_killswitch_sinkhole"),
     ),
@@ -126,6 +130,11 @@ SIGNS: tuple[Sign, ...] = (
         "installer-service-logged", Stage.INSTALLED, FindingKind.EVENT_LOG,
         N_("service that starts the encryptor, in the event log"),
         _logged("computed-name-service", "installer-service", "installer-image-service"),
+    ),
+    Sign(
+        "installer-task", Stage.INSTALLED, FindingKind.SCHEDULED_TASK,
+        N_("scheduled task that starts the encryptor"),
+        (*_INSTALLER_NAMES, "program-in-computed-work-directory", *_HELPER_NAMES),
     ),
     Sign(
         "key-files", Stage.ENCRYPTING, FindingKind.KEY_FILE, N_("key files of this infection"), certain=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
@@ -22,6 +22,39 @@ def find_entries(
     for entry in called[table.base[called]].tolist():
         for path in paths.of(entry):
             yield entry, path
+
+
+def find_below(
+    table: MftTable, paths: Paths, *, folders: Collection[str], is_wanted: Callable[[str], bool]
+) -> Iterator[tuple[int, str]]:
+    """Yield entry and path of all that lies, at any depth, below the directories of these names whose path is wanted.
+
+    What lies there may be called anything. Names are sorted by parent only where there is such a directory; then a
+    level costs what is in it.
+    """
+    called = entries_called(table, names=folders)
+    called = called[table.base[called] & table.entries.directory[called]]
+    tops = [entry for entry in called.tolist() if any(map(is_wanted, paths.of(entry)))]
+    for entry in _below(table, tops) if tops else ():
+        for path in paths.of(entry):
+            yield entry, path
+
+
+def _below(table: MftTable, tops: list[int]) -> list[int]:
+    """Return the entries that have a name in these directories or those below them, and perhaps some more.
+
+    Sequence numbers are not held against each other: the path that `Paths` makes of a name tells.
+    """
+    by_parent = np.argsort(table.names.parent, kind="stable")
+    parents, owners, base = table.names.parent[by_parent], table.names.owner[by_parent], table.base
+    seen, level = set(tops), tops
+    while level:
+        begins, ends = (np.searchsorted(parents, level, side=side).tolist() for side in ("left", "right"))
+        names = zip(begins, ends, strict=True)
+        children = {owner for begin, end in names for owner in owners[begin:end].tolist()}
+        level = [entry for entry in children - seen if base[entry]]
+        seen.update(level)
+    return sorted(seen.difference(tops))
 
 
 def entries_called(table: MftTable, *, names: Collection[str], endings: Collection[str] = ()) -> I64:
@@ -46,7 +79,8 @@ def _are_called(columns: Names, names: Collection[str]) -> Mask:
 def _end_in(columns: Names, endings: Collection[str]) -> Mask:
     """Return the names whose last letters are those of an ending."""
     end = columns.offset + columns.length
-    last = [_letters(columns, np.maximum(end - 2 * back, 0)) for back in range(1, _TAIL_UNITS + 1)]
+    tail_units = min(_TAIL_UNITS, max(map(len, endings), default=0))
+    last = [_letters(columns, np.maximum(end - 2 * back, 0)) for back in range(1, tail_units + 1)]
     found = np.zeros(len(end), np.bool_)
     for ending in endings:
         alike = columns.length >= 2 * len(ending)

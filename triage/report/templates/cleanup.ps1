@@ -12,8 +12,8 @@ found, and cleanup.html says the same with reasons. Without -Apply nothing is ch
   -Harden           switch the SMBv1 server off (on Windows XP: SMBDeviceEnabled) and block port 445
 
 Needs PowerShell 2.0 (part of Windows 7) and an administrator. It checks that this is the same computer, that each file
-has the digest and each service and value the content that was found, and stops at the first that differs. Programs are
-not deleted but moved to \triage-quarantine of their own drive, which writes nothing over deleted documents.
+has the digest and each service, task and value the content that was found, and stops at the first that differs.
+Programs are not deleted but moved to \triage-quarantine of their own drive, which writes nothing over deleted documents.
 #>
 param([switch]$Apply, [switch]$Harden, [string]$Offline = '', [string]$KeepTo = '')
 
@@ -233,6 +233,33 @@ function Clear-FoundWallpaper([int]$Number, [string]$Serial, [string]$Owner, [st
     Start-Step $Number ('take the wallpaper off the desktop of ' + $Owner)
     $found = Open-Value $Serial $Owner $Key $Value $Data
     if ($found -ne $null -and $Apply) { $found.SetValue($Value, '') }
+}
+
+# --- scheduled tasks ---
+
+# Task Scheduler itself tells what a task starts, and deletes it with its file and its keys. On Windows XP a task is only a
+# file, and is moved like one.
+function Remove-FoundTask([int]$Number, [string]$Name, [string]$Runs) {
+    Start-Step $Number ('remove the scheduled task ' + $Name)
+    if ($Offline) { Skip-Task 'only the Windows to which it belongs can remove it; what it starts is moved away'; return }
+    $service = New-Object -ComObject Schedule.Service
+    $service.Connect()
+    $at = $Name.LastIndexOf('\')
+    try {
+        $folder = $service.GetFolder($Name.Substring(0, [Math]::Max($at, 1)))
+        $task = $folder.GetTask($Name.Substring($at + 1))
+    }
+    catch { Skip-Task ('Task Scheduler does not show it: ' + $_.Exception.Message); return }
+    $actions = $task.Definition.Actions
+    if ($actions.Count -ne 1 -or $actions.Item(1).Type -ne 0) { throw 'the task now does something else' }
+    $now = ($actions.Item(1).Path + ' ' + $actions.Item(1).Arguments).Trim()
+    if ($now -cne $Runs) { throw ('the task now starts: ' + $now) }
+    if ($Apply) { $folder.DeleteTask($task.Name, 0) }
+}
+
+function Skip-Task([string]$Why) {
+    Say ('    LEFT: ' + $Why)
+    $script:Left += 1
 }
 
 # --- files ---
