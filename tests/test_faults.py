@@ -31,6 +31,7 @@ from triage.model.rescue import RescueOutcome
 from triage.pipeline import examine as examine_module
 from triage.pipeline.agenda import Agenda
 from triage.pipeline.board import Board
+from triage.pipeline.examination import Equipment
 from triage.pipeline.examine import examine
 from triage.pipeline.gathered import Gathered, gather, stream_digests
 from triage.pipeline.job import Job
@@ -42,7 +43,7 @@ from triage.pipeline.journal import (
     read_journal,
 )
 from triage.pipeline.pieces import HeldPieces, Piece
-from triage.pipeline.reading import Equipment, read_again
+from triage.pipeline.reading import read_again
 from triage.pipeline.survey import Survey
 from triage.pipeline.traces import Tracer
 from triage.report.verify import verify_case

@@ -23,6 +23,7 @@ from triage.model.told import Notes
 from triage.pipeline.agenda import Agenda, Done, Item
 from triage.pipeline.board import Board, Phase
 from triage.pipeline.discover import FoundVolume, discover
+from triage.pipeline.examination import Equipment
 from triage.pipeline.guard import Guard
 from triage.pipeline.headers import HeaderReader, told
 from triage.pipeline.job import HIVES, TEXTS, TRACES, WHOLE_VOLUME, Begin, Job, LeftOut, Token
@@ -45,7 +46,7 @@ from triage.pipeline.journal import (
     stream_record,
 )
 from triage.pipeline.quick import quick_scope
-from triage.pipeline.reading import Equipment, read_again, read_all
+from triage.pipeline.reading import read_again, read_all
 from triage.pipeline.survey import Survey, Surveyor
 from triage.pipeline.traces import Tracer
 from triage.rescue.vault import Vault

@@ -9,11 +9,11 @@ from triage.examiners.encrypted import EncryptedExaminer
 from triage.model.entry import StreamState, Subject
 from triage.model.finding import Finding
 from triage.pipeline.agenda import Item
+from triage.pipeline.examination import Equipment
 from triage.pipeline.guard import Guard
 from triage.pipeline.job import Token
 from triage.pipeline.journal import FindingRecord, GapRecord, stream_record
 from triage.pipeline.ledger import HEADER_BYTES
-from triage.pipeline.reading import Equipment
 from triage.pipeline.survey import Survey
 from triage.walk.reader import StreamReader, place
 

@@ -10,49 +10,21 @@ from __future__ import annotations
 import mmap
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 
-import msgspec
-
-from triage.examiners.containers import weaken
-from triage.examiners.digest import DigestExaminer
-from triage.examiners.encrypted import EncryptedExaminer
-from triage.examiners.yara_rules import CompiledRules
-from triage.examiners.yara_scan import YaraExaminer
-from triage.indicators.load import Indicators
-from triage.model.content import ContentJudgement
-from triage.model.entry import StreamState
-from triage.model.finding import Digests, Finding, FindingKind, Severity
-from triage.model.gap import Gap, GapKind
-from triage.model.rescue import RescueOutcome
+from triage.model.gap import Gap
 from triage.pipeline.agenda import Agenda, Item
-from triage.pipeline.board import Board
-from triage.pipeline.examined import Examined, Rescue
+from triage.pipeline.examination import Equipment, Examination
+from triage.pipeline.examined import Examined
 from triage.pipeline.guard import Guard
-from triage.pipeline.journal import GapRecord, JournalWriter, stream_record
+from triage.pipeline.journal import GapRecord
 from triage.pipeline.stretch import LONGEST_BYTES, Stretch, stretches
-from triage.rescue.vault import Copy, Vault
 from triage.walk.reader import StreamReader, Window, place
 
 _TEXT_SECONDS = 0.2
-_NEVER_COPIED = (ContentJudgement.ENCRYPTED, ContentJudgement.ENCRYPTED_TRUNCATED, ContentJudgement.FILLER)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Equipment:
-    """What all threads share. `vault` is None with `--no-rescue`; `put_off` are the streams to be read once more."""
-
-    indicators: Indicators
-    rules: CompiledRules
-    yara_timeout_seconds: int
-    journal: JournalWriter
-    board: Board
-    vault: Vault | None
-    put_off: list[Examined] = field(default_factory=list)
 
 
 def read_all(items: Iterator[Item], equipment: Equipment, threads: int) -> None:
@@ -102,15 +74,8 @@ class _Reader:
         self._turn = turn
         self._held = memoryview(mmap.mmap(-1, LONGEST_BYTES))
         self._reader = StreamReader(stop=lambda: equipment.board.stop)
-        self._digest = DigestExaminer(equipment.indicators)
-        self._encrypted = EncryptedExaminer()
-        self._examiners = (
-            self._digest,
-            YaraExaminer(equipment.rules, equipment.yara_timeout_seconds),
-            self._encrypted,
-        )
+        self._examination = Examination(equipment)
         self._guard = Guard(self._note_gap)
-        self._copy: Copy | None = None
         self._streams = 0
         self._bytes = 0
         self._text_due = 0.0
@@ -181,13 +146,14 @@ class _Reader:
     def _read_stream(self, item: Item, window: Window | None, windows: Iterator[Window]) -> None:
         """Examine one stream and enter what came of it."""
         with self._guard.at(partial(place, item.plan)):
+            self._examination.begin(item)
             examined = self._stream(item, window, windows)
             if examined is not None:
                 self._enter(examined)
-            elif self._copy is not None:
-                self._copy.abandon(RescueOutcome.INTERRUPTED)
+            else:
+                self._examination.interrupt()
         if self._guard.caught:
-            self._give_up(item)
+            self._examination.give_up(item)
         self._streams += 1
 
     def _enter(self, examined: Examined) -> None:
@@ -204,12 +170,12 @@ class _Reader:
         self._announce(item)
         second = None
         with self._guard.at(partial(place, item.plan)):
+            self._examination.begin(item)
             windows = self._reader.windows(item.survey.ntfs, item.plan, thorough=True)
             second = self._stream(item, next(windows, None), windows)
         self._equipment.board.end(self._number)
         if second is None:
-            if self._copy is not None:
-                self._copy.drop()
+            self._examination.drop()
             if self._guard.caught:
                 first.book(journal)
             else:
@@ -226,21 +192,9 @@ class _Reader:
 
     def _stream(self, item: Item, window: Window | None, windows: Iterator[Window]) -> Examined | None:
         """Feed one stream's windows to everything that wants its bytes; None where the run is to end before."""
-        subject = item.plan.subject
-        self._copy = None
-        for examiner in self._examiners:
-            examiner.begin(subject)
-        count = 0
         while window is not None:
-            count += 1
-            view, offset, fresh = window.view, window.offset_bytes, window.fresh
-            for examiner in self._examiners:
-                examiner.feed(view, offset, fresh)
-            if count == 1:
-                self._copy = self._open_copy(item)
-            if self._copy is not None:
-                self._copy.write(view[fresh:])
-            self._bytes += len(view) - fresh
+            self._examination.feed(item, window)
+            self._bytes += len(window.view) - window.fresh
             if window.is_last:
                 break
             self._equipment.board.count(self._number, streams=self._streams, done_bytes=self._bytes)
@@ -248,105 +202,7 @@ class _Reader:
                 return None  # nothing is recorded of the stream, so a resumed run reads it again
             with self._turn.disk:
                 window = next(windows, None)
-        return self._examined(item, windowed=count > 1)
-
-    def _open_copy(self, item: Item) -> Copy | None:
-        """Start a copy of a user's stream that is neither encrypted nor named like the malware's."""
-        vault = self._equipment.vault
-        if vault is None or not item.selected or self._is_suspect(item):
-            return None
-        return None if self._encrypted.early_judgement in _NEVER_COPIED else vault.open(item.plan.subject)
-
-    def _examined(self, item: Item, *, windowed: bool) -> Examined:
-        """Take in what the examiners say, and decide what becomes of a user's file."""
-        reader = self._reader
-        complete = reader.state is StreamState.READ
-        found: list[Finding] = []
-        gaps: list[Gap] = []
-        timed_out = False
-        for examiner in self._examiners:
-            for result in examiner.end(complete=complete):
-                if isinstance(result, Finding):
-                    found.append(result)
-                else:
-                    gaps.append(result)
-                    timed_out |= result.kind is GapKind.YARA_TIMEOUT
-        digests = self._digest.digests
-        sifted = self._equipment.indicators.known_good.sift(found, digests)
-        decided = item.survey.decide(item.plan.subject, sifted.findings)
-        findings = [self._enriched(finding, item, digests) for finding in decided]
-        if not complete:
-            gaps += reader.gaps(item.plan)
-        state = reader.state
-        if complete and (timed_out or sifted.is_vouched_for):
-            state = StreamState.TIMED_OUT if timed_out else StreamState.KNOWN_GOOD
-        return Examined(
-            item=item,
-            record=stream_record(
-                item.plan.subject,
-                state,
-                bytes_read=reader.bytes_read,
-                windowed=windowed,
-                digests=digests if complete else None,
-                dropped=sifted.dropped,
-            ),
-            complete=complete,
-            findings=findings,
-            gaps=gaps,
-            rescue=self._rescue(item, findings) if item.selected else None,
-        )
-
-    def _rescue(self, item: Item, findings: Sequence[Finding]) -> Rescue | None:
-        """Decide what becomes of a user's file; None where none are rescued."""
-        vault, reader = self._equipment.vault, self._reader
-        if vault is None:
-            return None
-        refusal, detail = self._refusal(item, findings)
-        if refusal is None and reader.state is not StreamState.READ and reader.bytes_read == 0:
-            refusal, detail = RescueOutcome.FAILED, reader.reason or "nothing of it could be read"
-        return Rescue(
-            vault=vault,
-            copy=self._copy,
-            refusal=refusal,
-            detail=detail,
-            sha256=self._digest.digests.sha256 or "",
-            judgement=self._encrypted.judgement,
-        )
-
-    def _give_up(self, item: Item) -> None:
-        """Record a stream on which the program itself failed: not examined, and not saved."""
-        vault = self._equipment.vault
-        if self._copy is not None:
-            self._copy.abandon(RescueOutcome.FAILED, "fault of the program")
-        elif vault is not None and item.selected:
-            vault.record(item.plan.subject, RescueOutcome.FAILED, "fault of the program")
-        self._equipment.journal.add(stream_record(item.plan.subject, StreamState.WORKER_DIED))
-
-    def _enriched(self, finding: Finding, item: Item, digests: Digests) -> Finding:
-        """Add to a finding what the stream's other examiners and its record know."""
-        subject, complete = item.plan.subject, self._reader.state is StreamState.READ
-        found = item.survey.dated(weaken(finding, subject), subject)
-        return msgspec.structs.replace(found, digests=digests if complete else Digests())
-
-    def _refusal(self, item: Item, findings: Sequence[Finding]) -> tuple[RescueOutcome | None, str]:
-        """Return why a file is not rescued: encrypted, or matching an indicator that is more than weak."""
-        if self._encrypted.judgement in _NEVER_COPIED:
-            return RescueOutcome.ENCRYPTED, self._encrypted.judgement.value
-        telling = [
-            finding
-            for finding in findings
-            if finding.severity is not Severity.LOW
-            and finding.kind is not FindingKind.ENCRYPTED_FILE
-            and finding.facts.get("decided_by") != "content"
-        ]
-        if telling:
-            return RescueOutcome.QUARANTINED, f"{telling[0].kind.value}: {telling[0].indicator}"
-        if self._is_suspect(item):
-            return RescueOutcome.QUARANTINED, "name of a file of the malware"
-        return None, ""
-
-    def _is_suspect(self, item: Item) -> bool:
-        return item.plan.subject.mft_entry in item.survey.suspect_entries
+        return self._examination.end(item, self._reader)
 
     def _note_gap(self, gap: Gap) -> None:
         self._equipment.journal.add(GapRecord(gap))
