@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Iterator
 
@@ -119,6 +120,16 @@ def test_the_hibernation_file_is_worth_keeping(state: HibernationFile) -> None:
 @pytest.mark.parametrize("place", [{"serial": ""}, {"computer_name": None}, {"windows_folder": None}])
 def test_a_computer_that_no_script_can_tell_is_for_hands(place: dict[str, str | None]) -> None:
     assert "All by hand" in Page(render(report_with(step(CleanupAction.CLOSE_HOLE), **place))).words
+
+
+def test_no_command_deletes_the_task_of_another_windows() -> None:
+    """Whoever types it does so on the Windows that was started, which may have a task of that name."""
+    ours = step(CleanupAction.REMOVE_TASK, target=r"\IT\Daily")
+    theirs = step(CleanupAction.REMOVE_TASK, 2, target=r"\IT\Old", by_hand=ByHand.OTHER_WINDOWS)
+    text = html.unescape(render(report_with(ours, theirs)))
+    assert r'schtasks /Delete /TN "\IT\Daily" /F' in text
+    assert r"\IT\Old" in text
+    assert r'/TN "\IT\Old"' not in text
 
 
 def test_what_sets_the_boot_data_back_stands_as_commands() -> None:

@@ -83,7 +83,12 @@ def task(command: str = TASK_LINE, path: str = TASK_FILE, **facts: str) -> Findi
     return finding(FindingKind.SCHEDULED_TASK, path, indicator="installer-in-work-directory", facts=told)
 
 
-RAN = finding(FindingKind.EXECUTION, "Windows/Prefetch/MSSECSVC.EXE-1.pf", indicator="worm-in-windows-directory")
+RAN = finding(
+    FindingKind.EXECUTION,
+    "Windows/Prefetch/MSSECSVC.EXE-1.pf",
+    indicator="worm-in-windows-directory",
+    facts={"program": r"\WINDOWS\MSSECSVC.EXE"},
+)
 ENCRYPTED = finding(FindingKind.ENCRYPTED_FILE, "Users/a/b.doc.WNCRY")
 """Other kinds of traces of that Windows; by themselves they are no step."""
 
@@ -166,6 +171,29 @@ def test_one_name_told_twice_removes_no_task(other: Finding) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("ran", "action"),
+    [(r"\WINDOWS\TASKSCHE.EXE", CleanupAction.LOOK_AT), (r"\WINDOWS\MSSECSVC.EXE", CleanupAction.MOVE_FILE)],
+)
+def test_a_file_and_a_run_by_its_own_name_are_one_trace(ran: str, action: CleanupAction) -> None:
+    """Another maker's program may have this name in this place, and have run."""
+    file = replace(finding(FindingKind.NAME, "Windows/tasksche.exe"), id="F2")
+    steps = steps_of(file, replace(RAN, facts={"program": ran}))
+    assert {step.action for step in steps if "F2" in step.why} - {CleanupAction.STOP_PROGRAM} == {action}
+
+
+def test_a_run_that_a_digest_tells_is_more_than_a_name() -> None:
+    ran = replace(RAN, facts={"program": r"C:\Windows\tasksche.exe", "matched": "sha1"})
+    assert (CleanupAction.MOVE_FILE, r"Windows\tasksche.exe") in told(
+        steps_of(finding(FindingKind.NAME, "Windows/tasksche.exe"), ran)
+    )
+
+
+def test_a_task_whose_file_is_called_like_a_job_is_removed_as_a_task() -> None:
+    step, _close = steps_of(task(path="Windows/System32/Tasks/x.job"), ENCRYPTED)
+    assert (step.action, step.target) == (CleanupAction.REMOVE_TASK, "\\xjz")
+
+
 @pytest.mark.parametrize("other", [service("a", r"C:\tasksche.exe"), finding(FindingKind.NAME, "Windows/tasksche.exe")])
 def test_a_task_speaks_for_no_other_removal(other: Finding) -> None:
     assert {action for action, _target in told(steps_of(task(), other))} <= {
@@ -191,12 +219,12 @@ def test_a_task_goes_with_the_file_that_it_starts() -> None:
         (service("a\nb"), ByHand.NAME),
         (service("a\\b"), ByHand.NAME),
         (service(image="C:\\\ud800\\mssecsvc.exe"), ByHand.NAME),
-        (finding(FindingKind.NAME, "Windows/mssecsvc.exe", digests=Digests()), ByHand.UNCHECKED),
-        (finding(FindingKind.NAME, "a\\b/mssecsvc.exe"), ByHand.NAME),
-        (finding(FindingKind.NAME, "Windows /mssecsvc.exe"), ByHand.NAME),
-        (finding(FindingKind.NAME, "a\x1b[1m/mssecsvc.exe"), ByHand.NAME),
-        (finding(FindingKind.NAME, "../mssecsvc.exe"), ByHand.NAME),
-        (finding(FindingKind.NAME, "a\ud800/mssecsvc.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "Windows/tasksche.exe", digests=Digests()), ByHand.UNCHECKED),
+        (finding(FindingKind.NAME, "a\\b/tasksche.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "Windows /tasksche.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "a\x1b[1m/tasksche.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "../tasksche.exe"), ByHand.NAME),
+        (finding(FindingKind.NAME, "a\ud800/tasksche.exe"), ByHand.NAME),
         (setting("installer-run-value", value="a\u202eb"), ByHand.NAME),
         (replace(service(), where=Where(volume="v1", path="WINNT/System32/config/SYSTEM")), ByHand.OTHER_WINDOWS),
     ],
@@ -205,7 +233,7 @@ def test_what_a_script_could_mistake_is_left_to_a_person(found: Finding, doubt: 
     assert {step.by_hand for step in infected(found) if step.why} == {doubt}
 
 
-@pytest.mark.parametrize("name", ["报告/mssecsvc.exe", "O\u2019Brien/mssecsvc.exe", "a'b $(c) `d/mssecsvc.exe"])
+@pytest.mark.parametrize("name", ["报告/tasksche.exe", "O\u2019Brien/tasksche.exe", "a'b $(c) `d/tasksche.exe"])
 def test_unusual_but_plain_names_are_named(name: str) -> None:
     [move] = [step for step in infected(finding(FindingKind.NAME, name)) if step.action is CleanupAction.MOVE_FILE]
     assert (move.target, move.by_hand) == (name.replace("/", "\\"), None)

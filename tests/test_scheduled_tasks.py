@@ -134,7 +134,9 @@ def test_a_task_with_a_second_name_elsewhere_is_called_as_windows_does() -> None
     [told] = examine_task_file(
         iter([memoryview(task_xml(LabTask(command="mssecsvc.exe")))]), subject, Surroundings(KNOWN)
     )
-    assert [one.facts["task"] for one in told.findings] == [r"\Lab\xjz"]
+    [finding] = told.findings
+    assert finding.facts["task"] == r"\Lab\xjz"
+    assert (finding.where.path, finding.where.other_paths) == (subject.other_paths[0], (subject.path,))
 
 
 def test_files_elsewhere_are_no_tasks(tmp_path: Path) -> None:

@@ -93,6 +93,25 @@ def test_one_sign_alone_gives_a_stage_with_low_confidence_and_a_range(one: Findi
     assert judgement.speaking_for == 1
 
 
+def test_one_name_told_three_times_makes_no_stage_surer() -> None:
+    """A file, a run and a task by the name of one program: another maker's may have all of them."""
+    program = r"C:\Windows\tasksche.exe"
+    ran = found(FindingKind.EXECUTION, "installer-in-windows-directory", "Windows/Prefetch/T.pf", program=program)
+    task = found(
+        FindingKind.SCHEDULED_TASK, "installer-in-windows-directory", "Windows/System32/Tasks/T", program=program
+    )
+    assert weighed(INSTALLER, ran, task).confidence is Confidence.LOW
+    other = found(FindingKind.EXECUTION, "installer-in-windows-directory", "P", program=r"C:\Windows\qeriuwjhrf")
+    assert weighed(INSTALLER, other, task).confidence is Confidence.MEDIUM
+
+
+def test_a_task_alone_does_not_say_that_the_worm_is_there() -> None:
+    task = found(FindingKind.SCHEDULED_TASK, "worm-in-windows-directory", "Windows/System32/Tasks/T")
+    judgement = weighed(task)
+    assert judgement.stage is Stage.DROPPER_ONLY
+    assert SpecialCase.KILL_SWITCH not in specials(judgement)
+
+
 def test_many_findings_of_one_sign_are_one_sign() -> None:
     judgement = weighed(*(found(FindingKind.NAME, "worm", f"{number}/mssecsvc.exe") for number in range(50)))
     assert (judgement.confidence, judgement.speaking_for) == (Confidence.LOW, 1)

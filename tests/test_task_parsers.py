@@ -183,6 +183,12 @@ def test_actions_of_another_form_are_refused(data: bytes) -> None:
         parse_actions(data)
 
 
+def test_actions_without_one_are_damaged() -> None:
+    """Cut right behind its header a value looks whole."""
+    task = parse_actions(task_actions([]))
+    assert (task.programs, task.damage) == ((), "no action in it")
+
+
 def test_actions_that_were_cut_keep_what_stands_before() -> None:
     whole, first = task_actions([TASK, TASK]), task_actions([TASK])
     for length in range(len(first) + 1, len(whole)):

@@ -78,6 +78,8 @@ def parse_actions(data: bytes) -> ScheduledTask:
             _action(fields, version, programs, others)
     except ParseError as error:
         damage = str(error)
+    if not programs and not others:
+        damage = damage or "no action in it"
     return ScheduledTask(programs=tuple(programs), others=tuple(others), damage=damage)
 
 

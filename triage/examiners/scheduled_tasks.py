@@ -38,7 +38,9 @@ def examine_task_file(pieces: Pieces, subject: Subject, surroundings: Surroundin
     paths = (subject.path, *subject.other_paths)
     inside = next((path for path in paths if _FOLDER.match(path)), subject.path)
     name = "\\" + _FOLDER.sub("", inside, count=1).replace("/", "\\")
-    yield _examine_file(parse_task_xml, name, pieces, subject, surroundings.known)
+    others = tuple(path for path in paths if path != inside)
+    placed = replace(subject, path=inside, other_paths=others)  # a link elsewhere does not tell whose task it is
+    yield _examine_file(parse_task_xml, name, pieces, placed, surroundings.known)
 
 
 def examine_job_file(pieces: Pieces, subject: Subject, surroundings: Surroundings) -> Iterator[Told]:

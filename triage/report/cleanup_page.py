@@ -151,8 +151,8 @@ def _commands(
     elif action is CleanupAction.CLOSE_HOLE:
         yield from _HOLE_OF_XP if is_xp else _HOLE
     elif action is CleanupAction.REMOVE_TASK:
-        for step in steps:
-            if _PLAIN_KEY.fullmatch(step.target):
+        for step in steps:  # the Windows that is started would delete its own task of that name
+            if step.by_hand is not ByHand.OTHER_WINDOWS and _PLAIN_KEY.fullmatch(step.target):
                 yield f'schtasks /Query /TN "{step.target}" /XML'
                 yield f'schtasks /Delete /TN "{step.target}" /F'
     elif action is CleanupAction.DISABLE_SERVICE:

@@ -145,7 +145,7 @@ def _is_only_for_malware(finding: Finding, gone: Collection[str]) -> bool:
 def _task(finding: Finding) -> CleanupStep:
     """Return the step of a task; a `.job` file is the whole task, and goes where the malware's files go."""
     path, name, command = finding.where.path or "", finding.facts.get("task", ""), finding.facts.get("command_line", "")
-    if path.lower().endswith(_JOB_ENDING):
+    if path.lower().endswith(_JOB_ENDING) and _OWN_PLACE.match(_windows_path(path)) is None:
         return _of_file(CleanupAction.MOVE_FILE, path, finding.digests.sha256 or "", [finding])
     action = CleanupAction.REMOVE_TASK
     return _of_registry(action, finding, target=name, expected=command, by_hand=_doubt(name, command))

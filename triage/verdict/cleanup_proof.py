@@ -16,6 +16,7 @@ from triage.model.verdict import Stage
 from triage.model.volume import VolumeInfo
 from triage.verdict.signs import FAMILY, stage_of
 from triage.verdict.stage import judge_stage
+from triage.verdict.traces import program_named
 
 _NAMES = frozenset({FindingKind.NAME, FindingKind.RANSOM_NOTE})
 _CONTENTS = frozenset({FindingKind.DIGEST, FindingKind.YARA})
@@ -43,11 +44,15 @@ _PROGRAMS = ("mssecsvc.exe", "tasksche.exe")
 class Computer(NamedTuple):
     """What a removal on one volume may rest on: the stage of its own computer, and the kinds of traces there.
 
-    A task is none of these: WannaCry makes none, and another maker's may start its own `tasksche.exe`.
+    `apart` are those kinds of which something tells more than the name of a program; `named` are the programs of which
+    a run is noted, by their names. A task is none of these: WannaCry makes none, and another maker's may start its own
+    `tasksche.exe`.
     """
 
     stage: Stage | None
     kinds: frozenset[FindingKind]
+    apart: frozenset[FindingKind]
+    named: frozenset[str]
 
 
 def computer_of(
@@ -58,9 +63,13 @@ def computer_of(
     ids = {one.id for one in own}
     met = [one for one in findings if one.where.volume in ids]
     happened = [one for one in events if one.where.volume in ids]
+    telling = [one for one in met if stage_of(one) is not None and one.kind is not FindingKind.SCHEDULED_TASK]
+    named = (program_named(one) for one in telling if one.kind is not FindingKind.NAME)
     return Computer(
         stage=judge_stage(met, events=happened, volumes=own).stage,
-        kinds=frozenset(one.kind for one in met if stage_of(one) is not None) - {FindingKind.SCHEDULED_TASK},
+        kinds=frozenset(one.kind for one in telling),
+        apart=frozenset(one.kind for one in telling if program_named(one) is None),
+        named=frozenset(name for name in named if name is not None),
     )
 
 
@@ -84,8 +93,8 @@ def is_certain(met: Sequence[Finding], computer: Computer) -> bool:
     """Say whether a stream is the malware's beyond doubt, by all findings that it has.
 
     Its digest says so; or its name or digest, and what it holds; or its name in the malware's own place, and another
-    kind of trace on that Windows (of a note, encrypted files too). A YARA rule alone never does: an analyst's note, a
-    removal tool or an antivirus may hold the same strings.
+    kind of trace on that Windows (of a note, encrypted files too): a run of the same name is that name again. A YARA
+    rule alone never does: an analyst's note, a removal tool or an antivirus may hold the same strings.
     """
     if any(one.facts.keys() & {"known_good", "disagrees"} for one in met):
         return False
@@ -97,7 +106,10 @@ def is_certain(met: Sequence[Finding], computer: Computer) -> bool:
     if FindingKind.DIGEST in high or (kinds & _CONTENTS and len(kinds & (_CONTENTS | _NAMES)) > 1):
         return True
     is_note = FindingKind.RANSOM_NOTE in high and FindingKind.ENCRYPTED_FILE in computer.kinds
-    return bool(high & _NAMES) and (is_note or not computer.kinds.isdisjoint(_OF_THAT_WINDOWS))
+    is_led_up_to = (
+        not computer.apart.isdisjoint(_OF_THAT_WINDOWS) or len(computer.named - set(map(program_named, met))) > 0
+    )
+    return bool(high & _NAMES) and (is_note or is_led_up_to)
 
 
 def is_corroborated(finding: Finding, computer: Computer) -> bool:

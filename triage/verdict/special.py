@@ -71,7 +71,7 @@ def _killed(stage: Stage | None, traces: Traces) -> Iterator[Special]:
     elif run is not None:
         says = N_("the worm was run, and nothing came after that")
         yield Special(case=SpecialCase.KILL_SWITCH, confidence=Confidence.MEDIUM, says=says, ids=run.ids)
-    else:
+    elif any(name in traces for name in _WORM):
         says = N_("the worm is there, and nothing came after it; it may never have been run")
         ids = ids_of(_findings(traces, *_WORM))
         yield Special(case=SpecialCase.KILL_SWITCH, confidence=Confidence.LOW, says=says, ids=ids)

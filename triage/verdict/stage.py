@@ -100,6 +100,7 @@ def _latest(evidence: Sequence[StageSign]) -> Stage:
 
 def _confidence(speaking: Sequence[Trace], evidence: Sequence[StageSign], stage: Stage, latest: Stage) -> Confidence:
     """Say how sure the stage is: by how many signs of how many kinds, against what is missing of it and before it."""
+    speaking = _apart(speaking)
     against = sum(one.stage is stage and one.bearing is Bearing.AGAINST for one in evidence)
     if len(speaking) < 2 or against > len(speaking):
         return Confidence.LOW
@@ -109,6 +110,18 @@ def _confidence(speaking: Sequence[Trace], evidence: Sequence[StageSign], stage:
     if len(kinds) > 1 and against == 0 and latest is stage and is_led_up_to:
         return Confidence.HIGH
     return Confidence.MEDIUM
+
+
+def _apart(speaking: Sequence[Trace]) -> list[Trace]:
+    """Leave out what tells another sign again: a file, its run and the task that starts it by one and the same name."""
+    apart: list[Trace] = []
+    told: set[str] = set()
+    for trace in speaking:
+        programs = trace.programs
+        if programs is None or not programs <= told:
+            apart.append(trace)
+        told |= programs or frozenset()
+    return apart
 
 
 def _doubted(special: Sequence[Special], confidence: Confidence) -> Confidence:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from triage.model.event import Event, EventKind
-from triage.model.finding import Finding, Severity
+from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.verdict import Stage
 from triage.verdict.signs import BY_NAME, Sign, sign_of
 
@@ -16,6 +17,9 @@ _WORM_FILES = ("worm-file", "worm-digest", "worm-content")
 _EMBEDDED = "installer-content"
 # Times of findings that are of the infection itself; an encrypted file has the others from its original.
 _OF_INFECTION = ("fn_created", "key_last_written", "event", "run_1", "first")
+
+_BY_PROGRAM = (FindingKind.EXECUTION, FindingKind.EVENT_LOG, FindingKind.SCHEDULED_TASK)
+_SEPARATOR = re.compile(r"[\\/]")
 
 StreamPlace = tuple[str | None, int | None, str | None]
 
@@ -42,6 +46,13 @@ class Trace:
             self.findings.append(finding)
 
     @property
+    def programs(self) -> frozenset[str] | None:
+        """The programs of which this sign knows no more than the name; None where it rests on anything else."""
+        named = [program_named(finding) for finding in self.findings]
+        programs = frozenset(name for name in named if name is not None)
+        return programs if named and None not in named else None
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """The ids of its first findings."""
         return ids_of(self.findings)
@@ -54,6 +65,17 @@ Traces = dict[str, Trace]
 def ids_of(findings: Iterable[Finding]) -> tuple[str, ...]:
     """Return the ids of the first findings."""
     return tuple(finding.id for finding, _ in zip(findings, range(IDS_NAMED), strict=False))
+
+
+def program_named(finding: Finding) -> str | None:
+    """Return the program of which a finding knows the name alone: its file, a run of it, or a task that starts it."""
+    if "matched" in finding.facts:  # a digest
+        return None
+    if finding.kind is FindingKind.NAME:
+        path = finding.where.path
+    else:
+        path = finding.facts.get("program") if finding.kind in _BY_PROGRAM else None
+    return None if path is None else _SEPARATOR.split(path)[-1].lower()
 
 
 def gather_traces(findings: Iterable[Finding], events: Sequence[Event]) -> Traces:
