@@ -99,6 +99,18 @@ def test_loop_device_on_a_device_counts_as_its_holder(node: Path, tmp_path: Path
         assert {node.name, f"{node.name}p1", f"{node.name}p2", upper.name} == names_related_to(node)
 
 
+def test_two_loop_devices_on_one_file_are_one_disk(disk: Path, node: Path, tmp_path: Path) -> None:
+    with loop_device(disk, "--offset", str(MIB)) as other, mounted(other, tmp_path / "mnt"):
+        assert f"{other} is mounted read-write" in refusal(node).message
+        assert other.name in names_related_to(node)
+        assert f"{other} is mounted read-write" in refusal(disk).message
+
+
+def test_a_loop_device_on_a_partition_counts_with_the_disk_below(node: Path, tmp_path: Path) -> None:
+    with loop_device(partition(node, 2)) as upper, mounted(partition(node, 1), tmp_path / "mnt"):
+        assert f"{partition(node, 1)} is mounted read-write" in refusal(upper).message
+
+
 @needs_tool("mkntfs", "ntfs-3g")
 @needs_device("/dev/fuse")
 def test_fuse_mount_is_known_by_its_source(disk: Path, node: Path, tmp_path: Path) -> None:

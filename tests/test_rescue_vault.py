@@ -107,8 +107,17 @@ def test_copy_in_part_is_incomplete(vault: Vault, bag: Path, records: list[Rescu
     copy.finish(sha256(b"seven b"), ContentJudgement.PLAIN, complete=complete)
     vault.close()
     assert outcomes(records) == {"a.doc": RescueOutcome.INCOMPLETE}
-    assert records[0].detail.startswith("7 of 10 bytes")
+    assert records[0].detail.startswith("7 of 10 bytes; its end could not be read and is missing")
     assert payload(bag) == {"a.doc": b"seven b"}
+
+
+def test_copy_with_zeros_for_what_could_not_be_read_is_incomplete(vault: Vault, records: list[RescuedFile]) -> None:
+    copy = vault.open(subject("a.doc", 4))
+    assert copy is not None
+    copy.write(memoryview(b"a\0\0d"))
+    copy.finish(sha256(b"a\0\0d"), ContentJudgement.PLAIN, complete=False)
+    vault.close()
+    assert [one.detail for one in records] == ["4 of 4 bytes; what could not be read is zeros"]
 
 
 def test_abandoned_copy_leaves_nothing(vault: Vault, bag: Path, records: list[RescuedFile]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import lzma
 import tempfile
 from pathlib import Path
@@ -32,4 +33,7 @@ def make_demo(packed: Path, indicators: Path) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="make_demo", description="Build the demonstration's disk anew. Needs root."
+    ).parse_args()
     make_demo(PACKED_IMAGE, DEMO_INDICATORS)

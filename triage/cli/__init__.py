@@ -14,6 +14,7 @@ from triage import __version__
 from triage.model.errors import ExitCode, TriageError
 from triage.model.escape import escape_terminal
 from triage.model.text import _, set_language
+from triage.pipeline.launch import UTF8_MODE
 
 _COMMANDS = {
     "run": "triage.cli.case:run",
@@ -52,6 +53,7 @@ def triage(lang: str | None) -> None:
 def main() -> None:
     """Run a command; the process ends with its exit code."""
     _prepare_streams()
+    _use_utf8()
     set_language(None)
     try:
         code = triage.main(prog_name="triage", standalone_mode=False)
@@ -85,6 +87,17 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _use_utf8() -> None:
+    """Begin anew in Python's UTF-8 mode where the locale has another encoding (PEP 540).
+
+    Names that are rescued, and the manifests that list them, are UTF-8 whatever the terminal shows.
+    """
+    if sys.getfilesystemencoding() == "utf-8":
+        return
+    os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
+    os.execv(sys.executable, [sys.executable, *UTF8_MODE, *sys.orig_argv[1:]])  # noqa: S606  # ourselves
 
 
 def _forget_output() -> None:

@@ -101,3 +101,5 @@ def _ask_passphrase() -> str:
         return getpass(_("Passphrase of the key: "))
     except EOFError:
         raise click.Abort from None
+    except UnicodeDecodeError:
+        raise UsageError(_("the passphrase is not UTF-8"), hint=_("use a terminal whose language is UTF-8")) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from triage.evidence.sysfs import FileId, device_id, loop_devices_on, related_devices
+from triage.evidence.sysfs import FileId, backing_id, device_id, loop_devices_on, related_devices
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _SWAPS = Path("/proc/swaps")
@@ -52,8 +52,9 @@ def places_of(paths: Iterable[Path]) -> EvidencePlaces:
             continue
         ids.add(own)
         devices = [own] if isinstance(own, int) else [loop.number for loop in loop_devices_on({own})]
-        for number in devices:
-            ids.update(device.number for device in related_devices(number))
+        for device in (device for number in devices for device in related_devices(number)):
+            below = backing_id(device.name)
+            ids |= {device.number} if below is None else {device.number, below}
     return EvidencePlaces(frozenset(ids))
 
 

@@ -42,7 +42,8 @@ def related_devices(number: int) -> tuple[BlockDevice, ...]:
     """Return every device through which the bytes of device `number` can be written, the whole disk first.
 
     That is its disk, each partition, each holder (device mapper, RAID, cache) and each loop device on top of
-    one of them, and so on upwards. Empty where the device is gone.
+    one of them, and so on upwards; of a loop device, what it lies on, and what else does. Empty where the device is
+    gone.
     """
     name = _name_of(number)
     if name is None:
@@ -57,7 +58,8 @@ def related_devices(number: int) -> tuple[BlockDevice, ...]:
         found[name] = device
         waiting += _partitions_of(name)
         waiting += sorted(holder.name for holder in _children(_CLASS_BLOCK / name / "holders"))
-        waiting += (loop.name for loop in loop_devices_on({device_id(device.node)}))
+        waiting += (loop.name for loop in loop_devices_on({device_id(device.node), backing_id(name)}))
+        waiting += _disk_below(name)
     return tuple(found.values())
 
 
@@ -115,6 +117,21 @@ def backing_file(name: str) -> Path | None:
     """Return the file behind loop device `name`; None where it is no loop device or not attached."""
     text = _text(_CLASS_BLOCK / name / "loop" / "backing_file")
     return Path(text.removesuffix(_DELETED)) if text else None
+
+
+def backing_id(name: str) -> FileId | int | None:
+    """Return what identifies the file or device behind loop device `name`; None where there is none."""
+    path = backing_file(name)
+    return None if path is None else device_id(path)
+
+
+def _disk_below(name: str) -> Iterator[str]:
+    """Yield the disk of the device that a loop device lies on; none where that is a file."""
+    below = backing_id(name)
+    if isinstance(below, int):
+        lower = _name_of(below)
+        if lower is not None:
+            yield disk_of(lower)
 
 
 def write_counters(name: str) -> WriteCounters | None:

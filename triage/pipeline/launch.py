@@ -20,6 +20,9 @@ from triage.pipeline.board import Board
 from triage.pipeline.job import Job, WorkerError
 
 _LAST_WORDS_BYTES = 4096
+UTF8_MODE = ("-X", "utf8")
+"""Has Python take names on disks for UTF-8 in any locale (PEP 540)."""
+
 # numpy's linear algebra starts threads as soon as it is loaded; we use none of it, and a thread that runs before the
 # worker is confined would stay free.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -43,7 +46,7 @@ class WorkerProcess:
     def __init__(self, board: Board) -> None:
         self.board = board
         self._errors = os.memfd_create("triage-worker-errors")
-        command = [sys.executable, "-m", "triage.pipeline.worker", str(board.descriptor), str(os.getpid())]
+        command = [sys.executable, *UTF8_MODE, "-m", "triage.pipeline.worker", str(board.descriptor), str(os.getpid())]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

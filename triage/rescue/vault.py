@@ -44,6 +44,8 @@ _DETAILS: Final = {
     ContentJudgement.ENCRYPTED_TRUNCATED: "encrypted, and shorter than its header says",
     ContentJudgement.FILLER: "nothing but 0x55, written by the malware into free space",
 }
+_WITH_ZEROS: Final = "what could not be read is zeros"
+_CUT: Final = "its end could not be read and is missing, what else could not is zeros"
 #: With these outcomes a file is considered again when a rescue is resumed.
 _TRIED_AGAIN: Final = frozenset({RescueOutcome.FAILED, RescueOutcome.INTERRUPTED})
 
@@ -241,7 +243,8 @@ class Copy:
             return
         if not complete or self._written_bytes != self._subject.size_bytes:
             outcome = RescueOutcome.INCOMPLETE
-            detail = f"{self._written_bytes} of {self._subject.size_bytes} bytes; what could not be read is zeros"
+            told = _CUT if self._written_bytes < self._subject.size_bytes else _WITH_ZEROS
+            detail = f"{self._written_bytes} of {self._subject.size_bytes} bytes; {told}"
         if self._close():
             self._vault.commit(
                 Pending(
