@@ -74,12 +74,12 @@ def service(name: str = "mssecsvc2.0", image: str = WORM_IMAGE, **facts: str) ->
 
 
 def setting(indicator: str, path: str = "Users/a/NTUSER.DAT", **facts: str) -> Finding:
-    told = {"key": "Software\\Run", "value": "xjz", "data": "C:\\x.exe", **facts}
+    told = {"key": "Software\\Run", "value": "xjz", "data": TASK_LINE, **facts}
     return finding(FindingKind.REGISTRY, path, indicator=indicator, facts=told)
 
 
 def task(command: str = TASK_LINE, path: str = TASK_FILE, **facts: str) -> Finding:
-    told = {"task": "\\xjz", "program": command, "command_line": command, **facts}
+    told = {"task": "\\xjz", "program": command, "command": command, "command_line": command, **facts}
     return finding(FindingKind.SCHEDULED_TASK, path, indicator="installer-in-work-directory", facts=told)
 
 
@@ -270,7 +270,7 @@ def test_a_note_among_encrypted_files_goes() -> None:
         (r"C:\Windows\mssecsvc.exe -m security", True),
         (r'"C:\Program Files\a b\MSSECSVC.EXE" -m security', True),
         (r'cmd.exe /c "C:\ProgramData\xjzilhxs261\tasksche.exe"', True),
-        (r'"C:\Windows\system32\cmd.exe" /c C:\a b\tasksche.exe', True),
+        (r'"C:\Windows\system32\cmd.exe" /c "C:\a b\tasksche.exe"', True),
         (r"C:\Users\a\Sample.exe -m security", True),
         (r"C:\Users\a\other.exe -m security", False),
         (r"cmd.exe /c echo mssecsvc.exe", False),
