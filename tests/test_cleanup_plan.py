@@ -150,12 +150,20 @@ def test_a_job_file_is_the_whole_task_and_is_moved_like_a_file() -> None:
     "left",
     [
         task(other_actions="1"),
+        task("cmd.exe", arguments=rf"/c {TASK_LINE} & C:\Backup\backup.exe --daily"),
+        task("cmd.exe", arguments=rf"/c {TASK_LINE} & del C:\x"),
+        setting("installer-run-value", data=rf"cmd /c {TASK_LINE} & C:\Backup\backup.exe"),
         task(r"C:\Guard\guard.exe", command_line=r"C:\Guard\guard.exe --block mssecsvc.exe"),
         replace(task(), severity=Severity.LOW),
     ],
 )
-def test_a_task_that_may_be_somebodys_is_looked_at(left: Finding) -> None:
+def test_a_task_or_value_that_may_be_somebodys_is_looked_at(left: Finding) -> None:
     assert {action for action, _target in told(steps_of(left, ENCRYPTED))} == {CleanupAction.LOOK_AT}
+
+
+def test_a_task_goes_that_a_shell_starts() -> None:
+    step, _close = steps_of(task("%ComSpec%", arguments=f'/c "{TASK_LINE}"'), ENCRYPTED)
+    assert step.action is CleanupAction.REMOVE_TASK
 
 
 @pytest.mark.parametrize("other", [finding(FindingKind.NAME, "Windows/tasksche.exe"), RAN])
@@ -272,6 +280,13 @@ def test_a_note_among_encrypted_files_goes() -> None:
         (r'cmd.exe /c "C:\ProgramData\xjzilhxs261\tasksche.exe"', True),
         (r'"C:\Windows\system32\cmd.exe" /c "C:\a b\tasksche.exe"', True),
         (r"C:\Users\a\Sample.exe -m security", True),
+        (r'%ComSpec% /s/c (start "" /b "C:\Windows\mssecsvc.exe" >nul)', True),
+        (r"%HOMEDRIVE%\Users\.\a\sample", True),
+        (r"%ALLUSERSPROFILE%\a\b.exe", True),
+        (r"cmd.exe /c C:\Windows\mssecsvc.exe & C:\Windows\tasksche.exe", True),
+        (r"cmd.exe /c C:\Windows\mssecsvc.exe & C:\Backup\backup.exe --daily", False),
+        (r"cmd.exe /c C:\Windows\mssecsvc.exe & del C:\x", False),
+        (r"cmd.exe /c del %SystemRoot%\mssecsvc.exe", False),
         (r"C:\Users\a\other.exe -m security", False),
         (r"cmd.exe /c echo mssecsvc.exe", False),
         (r"C:\Windows\notmssecsvc.exe", False),
@@ -281,7 +296,8 @@ def test_a_note_among_encrypted_files_goes() -> None:
 )
 def test_a_service_goes_where_its_program_is_the_malwares(image: str, is_removed: bool) -> None:
     sample = finding(FindingKind.DIGEST, "Users/a/sample.exe", facts={"description": "the worm"})
-    actions = {step.action for step in steps_of(service(image=image), sample)}
+    on_xp = finding(FindingKind.DIGEST, "Documents and Settings/All Users/a/b.exe", facts={"description": "installer"})
+    actions = {step.action for step in steps_of(service(image=image), sample, on_xp)}
     assert (CleanupAction.REMOVE_SERVICE in actions) is is_removed
 
 

@@ -58,6 +58,11 @@ class StartedProgram(NamedTuple):
         return name_of(self.path)
 
     @property
+    def is_bare(self) -> bool:
+        """Nothing says where it lies: Windows looks for it."""
+        return _SEPARATED.search(self.path) is None
+
+    @property
     def folder(self) -> str:
         """The name of the folder that it lies in, `""` where none is named."""
         return volume_path(self.path).rpartition("/")[0].rpartition("/")[2]
@@ -173,6 +178,6 @@ def _with_ending(path: str) -> str:
 
 def _located(program: StartedProgram, folder: str) -> StartedProgram:
     path, folder = program.path, folder.strip().strip('"').rstrip("\\/")
-    if program.is_builtin or folder == "" or _ABSOLUTE.match(path) or _SEPARATED.search(path) is None:
+    if program.is_builtin or folder == "" or _ABSOLUTE.match(path) or program.is_bare:
         return program
     return program._replace(path=rf"{folder}\{path}")

@@ -106,9 +106,8 @@ def examine_process_event(record: EventRecord, where: Where, known: Known) -> Fi
         times={"event": record.time_utc},
         facts=facts,
     )
-    finding = next(iter(judge_program(started, known)), None) or _command(
-        _line_run(program, command), record, where, facts
-    )
+    line = _line_run(program, command)
+    finding = next(iter(judge_program(started, known)), None) or _command(line, record, where, facts)
     if finding is not None:
         return finding
     if any(_SHADOWS.match(_as_typed(one)) for one in _programs_run(program, command)):
@@ -135,8 +134,9 @@ def _as_typed(program: StartedProgram) -> str:
 
 
 def _line_run(program: str, command: str) -> str:
-    """Return the whole line that a program runs, with single spaces: its bare name and what follows; of `cmd.exe` that
-    behind `/c`. Empty where there is none, or the command line is that of another program than was started.
+    """Return the line that a program runs, in single spaces: its bare name and what follows; of `cmd.exe` its own line.
+
+    Empty where there is none, or the command line is that of another program than was started.
     """
     path, arguments = split_program(command)
     name = name_of(path)

@@ -56,9 +56,9 @@ def service_rule(
 ) -> tuple[str, Severity] | None:
     """Return which indicator a service meets, and how much that weighs; None for a service of somebody else.
 
-    Of the command line only the programs count that it runs: an immuniser may be told the worm's name as an argument, or
-    delete the file by a command of the shell. Other makers have a `tasksche.exe`, so it is the installer's only as the installer writes it: by `cmd.exe /c`, or in a directory
-    that has the service's own generated name.
+    Of the command line only the programs count that it runs: an immuniser may be told the worm's name as an argument,
+    or delete the file by a command of the shell. Other makers have a `tasksche.exe`, so it is the installer's only as
+    the installer writes it: by `cmd.exe /c`, or in a directory that has the service's own generated name.
     """
     programs = [one for one in programs_run(image_path) if not one.is_builtin]
     texts = (name, display_name, *(one.name for one in programs))

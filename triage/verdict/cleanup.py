@@ -145,7 +145,7 @@ def _starts_only_malware(line: str, gone: Collection[str]) -> bool:
 
 
 def _value_is_only_for_malware(finding: Finding, gone: Collection[str]) -> bool:
-    """Say whether a value starts nothing else; one that starts nothing, or has the computed name, is the malware's own."""
+    """Say whether a value starts nothing else. One of the computed name, or that starts nothing, is its own."""
     return finding.indicator not in _STARTING or _starts_only_malware(finding.facts.get("data", ""), gone)
 
 

@@ -106,7 +106,7 @@ def is_corroborated(finding: Finding, computer: Computer) -> bool:
 
 
 def starts_only_malware(programs: Sequence[StartedProgram], gone: Collection[str]) -> bool:
-    r"""Say whether all that a service, value or task runs is the malware's: by its own name, or as a file that the plan moves.
+    r"""Say whether all that a service, value or task runs is the malware's: by its own name, or as a file that goes.
 
     Only programs count, not what they are told (`guard.exe --block mssecsvc.exe`); a command of the shell beside them
     does something else. `gone`: paths of files from the volume's root, with `\`, in lower case.
