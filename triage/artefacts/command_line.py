@@ -27,6 +27,7 @@ _MOST_SHELLS = 8
 """So many shells within each other are read, and so many `call` and `start` before a program."""
 
 _SEPARATED = re.compile(r"[\\/:]")
+_SPACE = re.compile(r"\s")
 _ABSOLUTE = re.compile(r"[a-z]:|[\\/%]", re.IGNORECASE)
 _OTHER_BEGINS = re.compile(r'\s(?=[/"%\\]|-\S|[a-z]:)|"', re.IGNORECASE)
 _PROGRAM_ENDS = re.compile(r"\.(?:exe|com|sys|bat|cmd|scr|dll)(?=\s|$)", re.IGNORECASE)
@@ -37,8 +38,9 @@ _SHELL_WORD = re.compile(rf'[{_D}]*(?P<word>(?:"[^"]*"?|[^"{_D}])*)')
 _BEFORE_SWITCH = re.compile(rf'[{_D}]*(?P<word>(?:[^"/{_D}]*\\)?[a-z%]+(?:\.exe)?)(?=/)', re.IGNORECASE)
 _BUILT_IN_WORD = re.compile(r"[a-z]+(?=$|[./\\:+(\[])", re.IGNORECASE)
 _TITLE = re.compile(r'\s*"[^"]*"?')
-_START_OPTION = re.compile(rf'[{_D}]*/(?P<name>[a-z]+(?=[\s"]|$)|\S*)', re.IGNORECASE)
-_WITH_VALUE = ("d", "node", "affinity")
+_START_OPTION = re.compile(
+    rf'[{_D}]*/(?:(?:d|node|affinity)(?=[\s"])[{_D}]*(?:"[^"]*"?|[^"{_D}])+|[^\s"]*)', re.IGNORECASE
+)
 
 
 class StartedProgram(NamedTuple):
@@ -143,17 +145,14 @@ def _split_command(command: str) -> tuple[str, str]:
 
 def _behind_start(arguments: str) -> str:
     """Return what `start` starts: behind its options and the first quotes, which hold a title ("start", Microsoft)."""
-    at, title = 0, _TITLE.match(arguments)
+    at, has_title = 0, False
     while True:
-        option = _START_OPTION.match(arguments, at)
-        if title is not None:
-            at, title = title.end(), None
-        elif option is None:
+        part = _START_OPTION.match(arguments, at)
+        if part is None and not has_title:
+            part, has_title = _TITLE.match(arguments, at), True
+        if part is None:
             return arguments[at:]
-        else:
-            value = _SHELL_WORD.match(arguments, option.end()) if option["name"].lower() in _WITH_VALUE else None
-            at = option.end() if value is None else value.end()
-            title = None if '"' in arguments[:at] else _TITLE.match(arguments, at)
+        at = part.end()
 
 
 def _unquoted_path(line: str) -> str:
@@ -167,7 +166,7 @@ def _unquoted_path(line: str) -> str:
     if ending is not None:
         return path[: ending.end()]
     name = _SEPARATED.split(path)[-1]
-    return path[: len(path) - len(name)] + name.partition(" ")[0]
+    return path[: len(path) - len(name)] + _SPACE.split(name, maxsplit=1)[0]
 
 
 def _with_ending(path: str) -> str:
