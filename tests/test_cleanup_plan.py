@@ -287,6 +287,9 @@ def test_a_note_among_encrypted_files_goes() -> None:
         (r"cmd.exe /c C:\Windows\mssecsvc.exe & C:\Backup\backup.exe --daily", False),
         (r"cmd.exe /c C:\Windows\mssecsvc.exe & del C:\x", False),
         (r"cmd.exe /c del %SystemRoot%\mssecsvc.exe", False),
+        (r"cmd.exe /c C:\Windows\mssecsvc.exe & del", False),
+        (r"robocopy.exe C:\a D:\a", False),
+        (r"C:\robocopy.exe C:\a D:\a", True),
         (r"C:\Users\a\other.exe -m security", False),
         (r"cmd.exe /c echo mssecsvc.exe", False),
         (r"C:\Windows\notmssecsvc.exe", False),
@@ -297,7 +300,8 @@ def test_a_note_among_encrypted_files_goes() -> None:
 def test_a_service_goes_where_its_program_is_the_malwares(image: str, is_removed: bool) -> None:
     sample = finding(FindingKind.DIGEST, "Users/a/sample.exe", facts={"description": "the worm"})
     on_xp = finding(FindingKind.DIGEST, "Documents and Settings/All Users/a/b.exe", facts={"description": "installer"})
-    actions = {step.action for step in steps_of(service(image=image), sample, on_xp)}
+    in_root = [finding(FindingKind.DIGEST, name, facts={"description": "x"}) for name in ("del", "robocopy.exe")]
+    actions = {step.action for step in steps_of(service(image=image), sample, on_xp, *in_root)}
     assert (CleanupAction.REMOVE_SERVICE in actions) is is_removed
 
 

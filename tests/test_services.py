@@ -108,6 +108,7 @@ def test_service_is_found(tmp_path: Path, met: LabService, indicator: str, sever
         service("AntiyGuard", r"C:\Program Files\Antiy\guard.exe --block C:\mssecsvc.exe tasksche.exe"),
         service("abcdefgh123", r'cmd.exe /d "C:\x\agent.exe" /c tasksche.exe'),
         service("abcdefgh123", ""),
+        service("a", r"cmd.exe /c call :mssecsvc & x"),
         service("LabImmune", r"cmd.exe /c del %SystemRoot%\mssecsvc.exe"),
         service("abcdefgh123", r"%ComSpec% /c if exist C:\x\tasksche.exe del C:\x\tasksche.exe"),
         service("abcdefgh123", r"cmd.exe /c icacls C:\ProgramData\abcdefgh123\tasksche.exe /deny Everyone:X"),

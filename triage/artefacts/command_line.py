@@ -28,7 +28,7 @@ _MOST_SHELLS = 8
 
 _SEPARATED = re.compile(r"[\\/:]")
 _SPACE = re.compile(r"\s")
-_ABSOLUTE = re.compile(r"[a-z]:|[\\/%]", re.IGNORECASE)
+_ABSOLUTE = re.compile(r"[a-z]:|[\\/%:]", re.IGNORECASE)
 _OTHER_BEGINS = re.compile(r'\s(?=[/"%\\]|-\S|[a-z]:)|"', re.IGNORECASE)
 _PROGRAM_ENDS = re.compile(r"\.(?:exe|com|sys|bat|cmd|scr|dll)(?=\s|$)", re.IGNORECASE)
 _ENDS_LIKE_PROGRAM = re.compile(r".*\.(?:exe|com|bat|cmd)", re.IGNORECASE | re.DOTALL)
@@ -177,6 +177,6 @@ def _with_ending(path: str) -> str:
 
 def _located(program: StartedProgram, folder: str) -> StartedProgram:
     path, folder = program.path, folder.strip().strip('"').rstrip("\\/")
-    if program.is_builtin or folder == "" or _ABSOLUTE.match(path) or program.is_bare:
+    if folder == "" or _ABSOLUTE.match(path) or program.is_bare:
         return program
     return program._replace(path=rf"{folder}\{path}")

@@ -130,7 +130,7 @@ def _programs_run(program: str, command: str) -> tuple[StartedProgram, ...]:
 
 
 def _as_typed(program: StartedProgram) -> str:
-    return f"{program.path if program.is_builtin else program.name} {' '.join(program.arguments.split())}"
+    return f"{program.name} {' '.join(program.arguments.split())}"
 
 
 def _line_run(program: str, command: str) -> str:

@@ -120,7 +120,7 @@ def _started(program: TaskProgram, known: Known) -> Iterable[str]:
     working directory. `robocopy.exe` is not there.
     """
     folder = program.working_directory.strip().strip('"').rstrip("\\/")
-    run = [one for one in programs_run(program.line, folder) if not one.is_builtin]
+    run = programs_run(program.line, folder)
     in_folder = {one.path for one in run if folder and one.is_bare and known.names.candidates(one.name)}
     return dict.fromkeys(rf"{folder}\{one.path}" if one.path in in_folder else one.path for one in run)
 

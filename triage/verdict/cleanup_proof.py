@@ -111,9 +111,11 @@ def starts_only_malware(programs: Sequence[StartedProgram], gone: Collection[str
     Only programs count, not what they are told (`guard.exe --block mssecsvc.exe`); a command of the shell beside them
     does something else. `gone`: paths of files from the volume's root, with `\`, in lower case.
     """
-    return len(programs) > 0 and all(not one.is_builtin and _is_malware(one, gone) for one in programs)
+    return len(programs) > 0 and all(_is_malware(one, gone) for one in programs)
 
 
 def _is_malware(program: StartedProgram, gone: Collection[str]) -> bool:
+    if program.name in _PROGRAMS or program.is_bare:  # a bare name, as of a command of the shell, is in no place
+        return program.name in _PROGRAMS
     places = (place.replace("/", "\\").lower() for place in volume_paths(program.path))
-    return program.name in _PROGRAMS or any(place in gone for place in places)
+    return any(place in gone for place in places)
