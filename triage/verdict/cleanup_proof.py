@@ -115,7 +115,6 @@ def starts_only_malware(programs: Sequence[StartedProgram], gone: Collection[str
 
 
 def _is_malware(program: StartedProgram, gone: Collection[str]) -> bool:
-    if program.name in _PROGRAMS or program.is_bare:  # a bare name, as of a command of the shell, is in no place
-        return program.name in _PROGRAMS
-    places = (place.replace("/", "\\").lower() for place in volume_paths(program.path))
-    return any(place in gone for place in places)
+    """Say whether a program is known by its name or by its place; a bare name, as of a shell's command, tells no place."""
+    places = () if program.is_bare else volume_paths(program.path)
+    return program.name in _PROGRAMS or any(place.replace("/", "\\").lower() in gone for place in places)
