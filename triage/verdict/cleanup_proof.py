@@ -115,6 +115,6 @@ def starts_only_malware(programs: Sequence[StartedProgram], gone: Collection[str
 
 
 def _is_malware(program: StartedProgram, gone: Collection[str]) -> bool:
-    """Say whether a program is known by its name or by its place, which a bare name, as of a built-in, does not tell."""
+    """Say whether a program is known by its name or by its place; a bare name, as of a built-in, tells none."""
     places = () if program.is_bare else volume_paths(program.path)
     return program.name in _PROGRAMS or any(place.replace("/", "\\").lower() in gone for place in places)
