@@ -74,12 +74,12 @@ def service(name: str = "mssecsvc2.0", image: str = WORM_IMAGE, **facts: str) ->
 
 
 def setting(indicator: str, path: str = "Users/a/NTUSER.DAT", **facts: str) -> Finding:
-    told = {"key": "Software\\Run", "value": "xjz", "data": "C:\\x.exe", **facts}
+    told = {"key": "Software\\Run", "value": "xjz", "data": TASK_LINE, **facts}
     return finding(FindingKind.REGISTRY, path, indicator=indicator, facts=told)
 
 
 def task(command: str = TASK_LINE, path: str = TASK_FILE, **facts: str) -> Finding:
-    told = {"task": "\\xjz", "program": command, "command_line": command, **facts}
+    told = {"task": "\\xjz", "program": command, "command": command, "command_line": command, **facts}
     return finding(FindingKind.SCHEDULED_TASK, path, indicator="installer-in-work-directory", facts=told)
 
 
@@ -155,12 +155,20 @@ def test_a_job_file_is_the_whole_task_and_is_moved_like_a_file() -> None:
     "left",
     [
         task(other_actions="1"),
+        task("cmd.exe", arguments=rf"/c {TASK_LINE} & C:\Backup\backup.exe --daily"),
+        task("cmd.exe", arguments=rf"/c {TASK_LINE} & del C:\x"),
+        setting("installer-run-value", data=rf"cmd /c {TASK_LINE} & C:\Backup\backup.exe"),
         task(r"C:\Guard\guard.exe", command_line=r"C:\Guard\guard.exe --block mssecsvc.exe"),
         replace(task(), severity=Severity.LOW),
     ],
 )
-def test_a_task_that_may_be_somebodys_is_looked_at(left: Finding) -> None:
+def test_a_task_or_value_that_may_be_somebodys_is_looked_at(left: Finding) -> None:
     assert {action for action, _target in told(steps_of(left, ENCRYPTED))} == {CleanupAction.LOOK_AT}
+
+
+def test_a_task_goes_that_a_shell_starts() -> None:
+    step, _close = steps_of(task("%ComSpec%", arguments=f'/c "{TASK_LINE}"'), ENCRYPTED)
+    assert step.action is CleanupAction.REMOVE_TASK
 
 
 @pytest.mark.parametrize("other", [finding(FindingKind.NAME, "Windows/tasksche.exe"), RAN])
@@ -298,8 +306,18 @@ def test_a_note_among_encrypted_files_goes() -> None:
         (r"C:\Windows\mssecsvc.exe -m security", True),
         (r'"C:\Program Files\a b\MSSECSVC.EXE" -m security', True),
         (r'cmd.exe /c "C:\ProgramData\xjzilhxs261\tasksche.exe"', True),
-        (r'"C:\Windows\system32\cmd.exe" /c C:\a b\tasksche.exe', True),
+        (r'"C:\Windows\system32\cmd.exe" /c "C:\a b\tasksche.exe"', True),
         (r"C:\Users\a\Sample.exe -m security", True),
+        (r'%ComSpec% /s/c (start "" /b "C:\Windows\mssecsvc.exe" >nul)', True),
+        (r"%HOMEDRIVE%\Users\.\a\sample", True),
+        (r"%ALLUSERSPROFILE%\a\b.exe", True),
+        (r"cmd.exe /c C:\Windows\mssecsvc.exe & C:\Windows\tasksche.exe", True),
+        (r"cmd.exe /c C:\Windows\mssecsvc.exe & C:\Backup\backup.exe --daily", False),
+        (r"cmd.exe /c C:\Windows\mssecsvc.exe & del C:\x", False),
+        (r"cmd.exe /c del %SystemRoot%\mssecsvc.exe", False),
+        (r"cmd.exe /c C:\Windows\mssecsvc.exe & del", False),
+        (r"robocopy.exe C:\a D:\a", False),
+        (r"C:\robocopy.exe C:\a D:\a", True),
         (r"C:\Users\a\other.exe -m security", False),
         (r"cmd.exe /c echo mssecsvc.exe", False),
         (r"C:\Windows\notmssecsvc.exe", False),
@@ -309,7 +327,9 @@ def test_a_note_among_encrypted_files_goes() -> None:
 )
 def test_a_service_goes_where_its_program_is_the_malwares(image: str, is_removed: bool) -> None:
     sample = finding(FindingKind.DIGEST, "Users/a/sample.exe", facts={"description": "the worm"})
-    actions = {step.action for step in steps_of(service(image=image), sample)}
+    on_xp = finding(FindingKind.DIGEST, "Documents and Settings/All Users/a/b.exe", facts={"description": "installer"})
+    in_root = [finding(FindingKind.DIGEST, name, facts={"description": "x"}) for name in ("del", "robocopy.exe")]
+    actions = {step.action for step in steps_of(service(image=image), sample, on_xp, *in_root)}
     assert (CleanupAction.REMOVE_SERVICE in actions) is is_removed
 
 

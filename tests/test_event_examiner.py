@@ -216,6 +216,8 @@ def test_the_same_command_is_known_however_it_was_run(program: str, command: str
         ("cmd.exe", 'cmd /c findstr "x & vssadmin delete shadows" a.txt', False),
         ("cmd.exe", "cmd.exe /c net stop vss & vssadmin.exe  delete shadows /all", True),
         ("cmd.exe", r'cmd.exe /c "C:\Windows\System32\vssadmin.exe delete shadows /all"', True),
+        ("cmd.exe", "cmd.exe /s/c if not exist x (@vssadmin delete shadows /all>nul)", True),
+        ("cmd.exe", "cmd.exe /c for %i in (vssadmin) do rem delete shadows", False),
         ("WMIC.exe", "wmic /nointeractive shadowcopy where id!='1' delete", True),
     ],
 )

@@ -21,9 +21,10 @@ from tests.parsed_hives import examine_hive_file
 from tests.test_registry_survey import CONFIG, case_with
 from triage.artefacts.amcache import read_amcache
 from triage.artefacts.hive import open_hive
+from triage.artefacts.program_path import volume_path
 from triage.artefacts.recent_file_cache import parse_recent_file_cache
 from triage.examiners.hive_report import HiveReport
-from triage.examiners.programs import DESTROYERS, volume_path
+from triage.examiners.programs import DESTROYERS
 from triage.indicators.load import load_builtin
 from triage.indicators.work_directory import work_directory_name
 from triage.model.errors import ExitCode, ParseError

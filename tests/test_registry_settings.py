@@ -42,6 +42,8 @@ def examined(path: Path, kind: HiveKind) -> ExaminedHive:
         (RUN, COMPUTED, rf'"{WORK}\tasksche.exe"', "computed-name-run-value", Stage.FINISHED),
         (rf"Wow6432Node\{RUN}", COMPUTED, "anything", "computed-name-run-value", Stage.FINISHED),
         (RUN, "abcdefgh123", r'"C:\Intel\abcdefgh123\tasksche.exe"', "installer-run-value", Stage.FINISHED),
+        (RUN, "abcdefgh123", r"%ComSpec% /c %TEMP%\abcdefgh123\tasksche", "installer-run-value", Stage.FINISHED),
+        (RUN, "abcdefgh123", r"cmd /c x&C:\abcdefgh123\.\tasksche.exe", "installer-run-value", Stage.FINISHED),
         (RUN, "Updater", r"D:\tasksche.exe /i", "installer-image-run-value", None),
         (RUN, "taskscheduler100", r'"C:\Scheduler\tasksche.exe"', "installer-image-run-value", None),
     ],
@@ -79,6 +81,7 @@ def test_look_alikes_are_no_findings(tmp_path: Path) -> None:
         "abcdefgh123": r"C:\Program Files\Backup\agent.exe",
         "tasksche": r"C:\Windows\System32\tasksche.exe.bak",
         "Schedule": r"C:\mytasksche.exe",
+        "abcdefgh124": r"cmd.exe /c del C:\abcdefgh124\tasksche.exe",
         "Guard": r"C:\guard.exe --block C:\tasksche.exe",
     }
     notes = {r"Software\Notes": {"wd": WORK, "Run": "tasksche.exe"}}

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tests.cases import Case, examine_here, run_case
 from tests.conftest import LabDisk
+from tests.lab.disk import BuiltDisk
 from tests.lab.hive_logs import dirty_hive, new_log, with_sequences
 from tests.lab.hives import HIVE_TOOL
 from tests.lab.mounts import mount_for_writing
@@ -52,6 +53,52 @@ FACTS = {
 }
 
 
+WORM = r"C:\Windows\mssecsvc.exe"
+WORM_AS_WRITTEN = (
+    ("%ComSpec%", f"/c {WORM}", ""),
+    (r"%SystemRoot%\system32\cmd.exe", f'/c "{WORM}"', ""),
+    (r"C:\Windows\mssecsvc", "", ""),
+    ("mssecsvc", "", r"C:\Windows"),
+    ("cmd", f"/s/c {WORM}", ""),
+    ("cmd", f"/c{WORM}", ""),
+    ("cmd", f"/r {WORM}", ""),
+    ("cmd", f"/c ({WORM})", ""),
+    ("cmd", f"/c @{WORM}", ""),
+    ("cmd", f"/c {WORM}&x", ""),
+    ("cmd", f"/c {WORM}>nul", ""),
+    ("cmd", f"/c {WORM} & C:\\Backup\\backup.exe --daily", ""),
+    ("cmd", f'/c start "" /b {WORM}', ""),
+)
+INSTALLER_AS_WRITTEN = (
+    ("%ComSpec%", r'/c "C:\ProgramData\abcdefghij123\tasksche.exe"', ""),
+    (r"%ProgramData%\abcdefghij123\tasksche.exe", "", ""),
+    (r"%ALLUSERSPROFILE%\abcdefghij123\tasksche.exe", "", ""),
+    (r"%TEMP%\abcdefghij123\tasksche.exe", "", ""),
+    (r"%LOCALAPPDATA%\Temp\abcdefghij123\tasksche.exe", "", ""),
+    (r"%SystemDrive%\Intel\abcdefghij123\tasksche.exe", "", ""),
+)
+DETOURS = (
+    (r"%HOMEDRIVE%\Windows\tasksche.exe", ""),
+    (r"C:\Windows\\tasksche.exe", ""),
+    (r"C:\Windows\.\tasksche.exe", ""),
+    (r"C:\Windows\System32\..\tasksche.exe", ""),
+    (r"C:/Windows/tasksche.exe", r"D:\Tools"),
+    (r"\Windows\tasksche.exe", ""),
+    (r".\tasksche.exe", r"C:\Windows"),
+)
+AGAINST_THE_MALWARE = (
+    r"/c del %SystemRoot%\mssecsvc.exe",
+    r"/c del/q %SystemRoot%\mssecsvc.exe",
+    rf"/c icacls %ProgramData%\{COMPUTED}\tasksche.exe /deny Everyone:X",
+    r"/c if exist %SystemRoot%\mssecsvc.exe del %SystemRoot%\mssecsvc.exe",
+    r"/c copy nul %windir%\mssecsvc.exe",
+    r"/c type nul>%windir%\mssecsvc.exe",
+    r"/c echo %date% \Windows\mssecsvc.exe",
+    r"/c del \\server\c$\Windows\mssecsvc.exe",
+)
+"""How an administrator immunises a computer, or cleans it."""
+
+
 def judged(task: LabTask) -> Sequence[Finding]:
     """Return the findings of a task's file, which are those of its other forms, too."""
     subject = replace(SUBJECT, path=f"{TASKS}/tasksche")
@@ -81,6 +128,12 @@ def case_with(folder: Path, files: dict[str, bytes]) -> Case:
         (r"%windir%\mssecsvc.exe", "-m security", "", "worm-in-windows-directory", Severity.HIGH),
         (r"D:\mssecsvc.exe", "", "", "worm", Severity.MEDIUM),
         (r"C:\Program Files\Scheduler\tasksche.exe", "", "", "installer", Severity.LOW),
+        *((*written, "worm-in-windows-directory", Severity.HIGH) for written in WORM_AS_WRITTEN),
+        *((*written, "installer-in-work-directory", Severity.HIGH) for written in INSTALLER_AS_WRITTEN),
+        *((path, "", folder, "installer-in-windows-directory", Severity.HIGH) for path, folder in DETOURS),
+        (r"%PUBLIC%\abcdefghij123\tasksche.exe", "", "", "installer", Severity.LOW),
+        ("tasksche.exe", "", r"C:\Tools", "installer", Severity.LOW),
+        (r".\any.exe", "", rf"C:\Odd\{COMPUTED}", "program-in-computed-work-directory", Severity.HIGH),
     ],
 )
 def test_a_task_is_what_it_starts(command: str, arguments: str, folder: str, rule: str, severity: Severity) -> None:
@@ -100,6 +153,8 @@ def test_a_task_is_what_it_starts(command: str, arguments: str, folder: str, rul
         LabTask(command="cmd.exe", arguments=r"/c echo C:\Windows\tasksche.exe"),
         LabTask(command=r"C:\Program Files\mssecsvc.exe remover\remove.exe"),
         LabTask(command="findstr", arguments=r"tasksche.exe C:\log.txt", working_directory=r"C:\Windows"),
+        LabTask(command="robocopy.exe", arguments=r". D:\evidence /E", working_directory=rf"C:\ProgramData\{COMPUTED}"),
+        *(LabTask(command="cmd.exe", arguments=line) for line in AGAINST_THE_MALWARE),
     ],
 )
 def test_a_task_that_only_speaks_of_the_malware_is_none_of_its(task: LabTask) -> None:
@@ -263,22 +318,44 @@ def test_one_task_alone_is_one_sign_and_removes_nothing(tmp_path: Path) -> None:
     assert (event.source, event.what) == (EventSource.FN, "xjz")
 
 
-def test_a_task_goes_from_an_infected_computer(lab_disk: LabDisk, tmp_path: Path) -> None:
-    """From evidence to seal: the task in its file, in the registry and as a `.job`, and the program that it starts."""
-    disk, volume = lab_disk(Stage.FINISHED), tmp_path / "volume.img"
+def infected_with(disk: BuiltDisk, folder: Path, files: dict[str, bytes]) -> Case:
+    """Return the case of an infected computer's volume with further files."""
+    volume = folder / "volume.img"
     end = disk.volume_offset_bytes + disk.volume_bytes
     volume.write_bytes(disk.image.read_bytes()[disk.volume_offset_bytes : end])
+    with mount_for_writing(volume) as root:
+        for path, content in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
+    return run_case([volume], folder / "case", sets=[disk.indicators])
+
+
+def test_an_administrators_task_stays_on_an_infected_computer(lab_disk: LabDisk, tmp_path: Path) -> None:
+    """What deletes the malware is none of it, and what starts a backup beside it is for a person."""
+    both = LabTask(command="cmd.exe", arguments=rf"/c {WORM} & C:\Backup\backup.exe --daily")
+    tasks = {
+        "Immunise": LabTask(command="cmd.exe", arguments=AGAINST_THE_MALWARE[0]),
+        "Both": both,
+        "ComSpec": LabTask(command="%ComSpec%", arguments=f'/c "{WORM}"'),
+    }
+    files = {f"{TASKS}/IT/{name}": task_xml(task) for name, task in tasks.items()}
+    case = infected_with(lab_disk(Stage.FINISHED), tmp_path, files)
+    steps = [step for section in case.report.cleanup.sections for step in section.steps]
+    of_tasks = {step.target.rpartition("\\")[2]: step.action for step in steps if r"\IT" in step.target}
+    assert of_tasks == {"Both": CleanupAction.LOOK_AT, "ComSpec": CleanupAction.REMOVE_TASK}
+    script = (case.folder / "cleanup.ps1").read_text()
+    assert [name for name in tasks if rf"'\IT\{name}'" in script] == ["ComSpec"]
+
+
+def test_a_task_goes_from_an_infected_computer(lab_disk: LabDisk, tmp_path: Path) -> None:
+    """From evidence to seal: the task in its file, in the registry and as a `.job`, and the program that it starts."""
     software = software_with(tmp_path / "hive", {r"\Lab\xjz": task_actions([TASK])})
     files = {
         f"{TASKS}/Lab/xjz": task_xml(TASK),
         "Windows/Tasks/xjz.job": job_file(TASK),
         f"{CONFIG}/SOFTWARE": software,
     }
-    with mount_for_writing(volume) as root:
-        for path, content in files.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(content)
-    case = run_case([volume], tmp_path / "case", sets=[disk.indicators])
+    case = infected_with(lab_disk(Stage.FINISHED), tmp_path, files)
     steps = [step for section in case.report.cleanup.sections for step in section.steps]
     [remove] = [step for step in steps if step.action is CleanupAction.REMOVE_TASK]
     assert (remove.target, remove.expected, remove.by_hand) == (r"\Lab\xjz", FACTS["command_line"], None)

@@ -76,6 +76,16 @@ def service(name: str, image_path: str, display_name: str = "") -> LabService:
             Severity.LOW,
         ),
         (
+            service("abcdefgh123", r'%ComSpec% /c "C:\ProgramData\abcdefgh123\tasksche.exe"'),
+            "installer-service",
+            Severity.HIGH,
+        ),
+        (service("abcdefgh123", r"%ProgramData%\abcdefgh123\tasksche"), "installer-service", Severity.HIGH),
+        (service("a", r"C:\Windows\mssecsvc"), "worm-service", Severity.HIGH),
+        (service("a", r"%ComSpec% /c C:\Windows\mssecsvc.exe"), "worm-service", Severity.HIGH),
+        (service("a", r"cmd.exe /s/c (@C:\Windows\mssecsvc.exe>nul&x)"), "worm-service", Severity.HIGH),
+        (service("a", r"cmd /cC:\Backup\backup.exe & C:\Windows\mssecsvc.exe"), "worm-service", Severity.HIGH),
+        (
             service("abcdefgh12", r'cmd.exe /c "C:\x\tasksche.exe"'),
             "installer-image-service",
             Severity.MEDIUM,
@@ -98,6 +108,10 @@ def test_service_is_found(tmp_path: Path, met: LabService, indicator: str, sever
         service("AntiyGuard", r"C:\Program Files\Antiy\guard.exe --block C:\mssecsvc.exe tasksche.exe"),
         service("abcdefgh123", r'cmd.exe /d "C:\x\agent.exe" /c tasksche.exe'),
         service("abcdefgh123", ""),
+        service("a", r"cmd.exe /c call :mssecsvc & x"),
+        service("LabImmune", r"cmd.exe /c del %SystemRoot%\mssecsvc.exe"),
+        service("abcdefgh123", r"%ComSpec% /c if exist C:\x\tasksche.exe del C:\x\tasksche.exe"),
+        service("abcdefgh123", r"cmd.exe /c icacls C:\ProgramData\abcdefgh123\tasksche.exe /deny Everyone:X"),
         service("secsvc", r"%SystemRoot%\system32\svchost.exe", "Microsoft Security Center Service"),
     ],
 )

@@ -16,6 +16,12 @@ class TaskProgram(Struct, frozen=True):
     arguments: str = ""
     working_directory: str = ""
 
+    @property
+    def line(self) -> str:
+        """The command line that comes of it: Task Scheduler starts the command as one path, spaces and all."""
+        command = self.command.strip().strip('"')
+        return f'"{command}" {self.arguments}'
+
 
 class ScheduledTask(Struct, frozen=True, kw_only=True):
     """What a task says. Texts are "" and `enabled` is None where its form does not tell.

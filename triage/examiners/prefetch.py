@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from triage.artefacts.prefetch import Prefetch, program_of_name, read_prefetch
+from triage.artefacts.program_path import name_of
 from triage.examiners.artefact_file import Pieces, Surroundings
 from triage.examiners.places import where_is
-from triage.examiners.programs import WINDOWS_PROGRAMS, SeenProgram, judge_program, name_of, program_run
+from triage.examiners.programs import WINDOWS_PROGRAMS, SeenProgram, judge_program, program_run
 from triage.examiners.services import FAMILY
 from triage.model.entry import Subject
 from triage.model.errors import ArtefactError

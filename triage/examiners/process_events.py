@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from triage.artefacts.command_line import StartedProgram, programs_run, shell_line, split_program
 from triage.artefacts.event_record import EventName, EventRecord
-from triage.examiners.command_line import commands_of, line_run
+from triage.artefacts.program_path import name_of
 from triage.examiners.event_facts import facts_of
-from triage.examiners.programs import DESTROYERS, Known, SeenProgram, judge_program, name_of, program_run
+from triage.examiners.programs import DESTROYERS, Known, SeenProgram, judge_program, program_run
 from triage.examiners.services import FAMILY
 from triage.model.event import Event, EventKind, EventSource
 from triage.model.finding import Finding, FindingKind, Severity
@@ -63,7 +64,7 @@ _COMMANDS = (
     _rule(
         "installer-command",
         Severity.HIGH,
-        r'[a-z]:\\(?:[^"<>|&]*\\)?[a-z]{8,15}[0-9]{3}\\tasksche\.exe',
+        r'"?[a-z]:\\(?:[^"<>|&]*\\)?[a-z]{8,15}[0-9]{3}\\tasksche\.exe"?',
         "Starts the installer from a directory with a name of the generator's shape",
     ),
     _rule(
@@ -87,7 +88,7 @@ _COMMANDS = (
     ),
 )
 _SHADOWS = re.compile(
-    r"(?:[^\s\"]*\\)?(?:vssadmin(?:\.exe)? delete shadows|wmic(?:\.exe)? (?:/\S+ )*shadowcopy (?:where .+ )?delete)\b",
+    r"(?:vssadmin\.exe delete shadows|wmic\.exe (?:/\S+ )*shadowcopy (?:where .+ )?delete)\b",
     re.IGNORECASE,
 )
 _ATTEMPT = "an attempt: the command was run, whether it succeeded is not told"
@@ -105,11 +106,11 @@ def examine_process_event(record: EventRecord, where: Where, known: Known) -> Fi
         times={"event": record.time_utc},
         facts=facts,
     )
-    line = line_run(program, command)
+    line = _line_run(program, command)
     finding = next(iter(judge_program(started, known)), None) or _command(line, record, where, facts)
     if finding is not None:
         return finding
-    if any(_SHADOWS.match(one) for one in commands_of(line)):
+    if any(_SHADOWS.match(_as_typed(one)) for one in _programs_run(program, command)):
         return Event(
             time_utc=record.time_utc,
             kind=EventKind.SHADOWS_DELETED,
@@ -121,6 +122,28 @@ def examine_process_event(record: EventRecord, where: Where, known: Known) -> Fi
     if name_of(program) in DESTROYERS:
         return program_run(started, record.time_utc)
     return None
+
+
+def _programs_run(program: str, command: str) -> tuple[StartedProgram, ...]:
+    """Return what a command line runs; nothing where it is that of another program than was started."""
+    return programs_run(command) if name_of(split_program(command)[0]) == name_of(program) else ()
+
+
+def _as_typed(program: StartedProgram) -> str:
+    return f"{program.name} {' '.join(program.arguments.split())}"
+
+
+def _line_run(program: str, command: str) -> str:
+    """Return the line that a program runs, in single spaces: its bare name and what follows; of `cmd.exe` its own line.
+
+    Empty where there is none, or the command line is that of another program than was started.
+    """
+    path, arguments = split_program(command)
+    name = name_of(path)
+    if name != name_of(program):
+        return ""
+    line = shell_line(arguments) if name == "cmd.exe" else f"{name.removesuffix('.exe')} {arguments}"
+    return " ".join((line or "").split())
 
 
 def _command(line: str, record: EventRecord, where: Where, facts: dict[str, str]) -> Finding | None:

@@ -7,12 +7,12 @@ anybody's: they become events, and only where a time of their run is known.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec import Struct
 
+from triage.artefacts.program_path import name_of, volume_path
 from triage.indicators.digests import DigestTable, matched_digests
 from triage.indicators.names import NameRules
 from triage.model.event import Event, EventKind, EventSource
@@ -27,13 +27,6 @@ DESTROYERS = frozenset({"vssadmin.exe", "wmic.exe", "bcdedit.exe", "wbadmin.exe"
 WINDOWS_PROGRAMS = DESTROYERS | {"attrib.exe", "icacls.exe", "cscript.exe", "reg.exe", "cmd.exe", "taskkill.exe"}
 """Programs of Windows that WannaCry runs: FireEye profile, annotated decompilation of the encryptor."""
 
-_ROOT = re.compile(
-    r"(?:\\\\[?.]\\|\\\?\?\\)?"
-    r"(?:[a-z]:|\\device\\mup\\[^\\]+\\[^\\]+|\\?device\\[^\\]+|harddiskvolume[0-9]+|\\?volume\{[^}\\]*\}"
-    r"|sysvol|%systemdrive%)[\\/]",
-    re.IGNORECASE | re.ASCII,
-)
-_WINDOWS = re.compile(r"(?:%(?:systemroot|windir)%|\\systemroot)[\\/]", re.IGNORECASE)
 _IN_COMPUTED = "A program in the work directory whose name was computed from the computer name"
 
 
@@ -97,18 +90,6 @@ def program_run(program: SeenProgram, run_utc: str) -> Event:
         where=program.where,
         facts={"program": program.path, **program.facts},
     )
-
-
-def name_of(path: str) -> str:
-    """Return a program's name in lower case."""
-    return volume_path(path).rpartition("/")[2].lower()
-
-
-def volume_path(path: str) -> str:
-    r"""Return a path of Windows as from the volume's root: `\??\C:\Windows\x.exe` becomes `Windows/x.exe`."""
-    path = _WINDOWS.sub(lambda _match: "Windows/", path, count=1) if _WINDOWS.match(path) else path
-    root = _ROOT.match(path)
-    return (path if root is None else path[root.end() :]).replace("\\", "/")
 
 
 def _by_digest(program: SeenProgram, known: Known) -> list[_Match]:

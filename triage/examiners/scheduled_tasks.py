@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec.structs import replace
 
+from triage.artefacts.command_line import programs_run
 from triage.artefacts.hive import Hive
 from triage.artefacts.job_file import parse_job
 from triage.artefacts.scheduled_task import ScheduledTask, TaskProgram
@@ -20,7 +21,6 @@ from triage.artefacts.task_xml import parse_task_xml
 from triage.examiners.artefact_file import Pieces, Surroundings
 from triage.examiners.places import times_of, where_is
 from triage.examiners.programs import Known, SeenProgram, judge_program
-from triage.examiners.started_program import started_program
 from triage.model.entry import Subject
 from triage.model.errors import ParseError
 from triage.model.event import EventSource
@@ -103,23 +103,28 @@ def _judge(
 ) -> Iterator[Finding]:
     """Yield what it means that a task starts these programs."""
     for program in task.programs:
-        started = SeenProgram(
-            path=_started(program),
-            where=where,
-            source=source,
-            kind=FindingKind.SCHEDULED_TASK,
-            times=times,
-            facts={"task": name, **_facts(task, program), **facts},
-        )
-        yield from judge_program(started, known)
+        for path in _started(program, known):
+            started = SeenProgram(
+                path=path,
+                where=where,
+                source=source,
+                kind=FindingKind.SCHEDULED_TASK,
+                times=times,
+                facts={"task": name, **_facts(task, program), **facts},
+            )
+            yield from judge_program(started, known)
 
 
-def _started(program: TaskProgram) -> str:
-    """Return the path of the program: a bare name is first looked for in the working directory."""
-    command = program.command.strip().strip('"')
-    path = started_program(f'"{command}" {program.arguments}').path
+def _started(program: TaskProgram, known: Known) -> Iterable[str]:
+    """Return the path of each program that is run, once.
+
+    Windows looks for a bare name in several places: only a name of the malware's is taken to be that of a file in the
+    working directory. `robocopy.exe` is not there.
+    """
     folder = program.working_directory.strip().strip('"').rstrip("\\/")
-    return path if "\\" in path or folder == "" else rf"{folder}\{path}"
+    run = programs_run(program.line, folder)
+    in_folder = {one.path for one in run if folder and one.is_bare and known.names.candidates(one.name)}
+    return dict.fromkeys(rf"{folder}\{one.path}" if one.path in in_folder else one.path for one in run)
 
 
 def _facts(task: ScheduledTask, program: TaskProgram) -> dict[str, str]:

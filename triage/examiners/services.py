@@ -11,8 +11,8 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
+from triage.artefacts.command_line import programs_run
 from triage.artefacts.system import Service, SystemHive
-from triage.examiners.started_program import started_program
 from triage.indicators.work_directory import SHAPE
 from triage.model.exposure import ControlSetRole
 from triage.model.finding import Finding, FindingKind, Severity
@@ -56,21 +56,23 @@ def service_rule(
 ) -> tuple[str, Severity] | None:
     """Return which indicator a service meets, and how much that weighs; None for a service of somebody else.
 
-    Of the command line only the program counts: an immuniser may be told the worm's name as an argument. Other makers
-    have a `tasksche.exe`, so it is the installer's only as the installer writes it: by `cmd.exe /c`, or in a directory
-    that has the service's own generated name.
+    Of the command line only the programs count that it runs: an immuniser may be told the worm's name as an argument,
+    or delete the file by a command of the shell. Other makers have a `tasksche.exe`, so it is the installer's only as
+    the installer writes it: by `cmd.exe /c`, or in a directory that has the service's own generated name.
     """
-    program = started_program(image_path)
-    texts = (name, display_name, program.name)
+    programs = [one for one in programs_run(image_path) if not one.is_builtin]
+    texts = (name, display_name, *(one.name for one in programs))
     if any(_WORM_NAME.search(text) for text in texts) or _WORM_DISPLAY_NAME.fullmatch(display_name):
         return "worm-service", Severity.HIGH
     if name.lower() in work_directory_names:
         return "computed-name-service", Severity.HIGH
-    if program.name != INSTALLER:
+    installers = [one for one in programs if one.name == INSTALLER]
+    if not installers:
         return None
-    if SHAPE.fullmatch(name) and (program.by_cmd or program.folder == name):
+    if SHAPE.fullmatch(name) and any(one.by_cmd or one.folder == name for one in installers):
         return "installer-service", Severity.HIGH
-    return "installer-image-service", Severity.MEDIUM if program.by_cmd else Severity.LOW
+    by_cmd = any(one.by_cmd for one in installers)
+    return "installer-image-service", Severity.MEDIUM if by_cmd else Severity.LOW
 
 
 def _finding(system: SystemHive, service: Service, indicator: str, severity: Severity, *, is_current: bool) -> Finding:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from triage.artefacts.command_line import programs_run
 from triage.artefacts.settings import Setting, Settings
 from triage.examiners.services import INSTALLER
-from triage.examiners.started_program import started_program
 from triage.indicators.work_directory import SHAPE
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.gap import Where
@@ -48,10 +48,10 @@ def _run_rule(value: Setting, names: frozenset[str]) -> tuple[str, Severity] | N
     """
     if value.name.lower() in names:
         return "computed-name-run-value", Severity.HIGH
-    program = started_program(value.text)
-    if program.name != INSTALLER:
+    installers = [one for one in programs_run(value.text) if one.name == INSTALLER]
+    if not installers:
         return None
-    if SHAPE.fullmatch(value.name) and program.folder == value.name:
+    if SHAPE.fullmatch(value.name) and any(one.folder == value.name for one in installers):
         return "installer-run-value", Severity.HIGH
     return "installer-image-run-value", Severity.LOW
 

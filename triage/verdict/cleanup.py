@@ -13,13 +13,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from triage.artefacts.command_line import programs_run
+from triage.artefacts.scheduled_task import TaskProgram
 from triage.model.cleanup import ByHand, CleanupAction, CleanupPlan, CleanupSection, CleanupStep
 from triage.model.escape import safe_name
 from triage.model.event import Event
 from triage.model.finding import USERS_DELETIONS, Finding, FindingKind
 from triage.model.verdict import Stage
 from triage.model.volume import VolumeInfo, WindowsInfo
-from triage.verdict.cleanup_proof import Computer, computer_of, is_certain, is_corroborated, starts_malware, weighs
+from triage.verdict.cleanup_proof import Computer, computer_of, is_certain, is_corroborated, starts_only_malware, weighs
 
 _NEEDED = re.compile(r"(?:.*/)?(?:0{8}\.(?:pky|eky|dky|res)|[cf]\.wnry|hiberfil\.sys|.*\.(?:wncryt?|wncyr|wcry))", re.I)
 """What keys, recovery or a later proof hang on: key files, the list and the configuration of this infection,
@@ -42,6 +44,7 @@ _VALUE_STEPS: Mapping[str, CleanupAction] = {
     "installer-image-run-value": CleanupAction.REMOVE_VALUE,
     "ransom-wallpaper": CleanupAction.CLEAR_WALLPAPER,
 }
+_STARTING = ("installer-run-value", "installer-image-run-value")
 _PENDING = ("pending-deletions", "pending-program-deletions", "pending-user-file-deletions")
 _OWN_PLACE = re.compile(r"(.*)\\(?:System32\\config|(?:System32|SysWOW64)\\Tasks)\\", re.I)
 """Where the hives and the tasks of a Windows lie, behind its directory."""
@@ -120,11 +123,11 @@ def _registry_steps(findings: Iterable[Finding], computer: Computer, gone: Colle
             yield from _pending(finding, computer)
         elif not weighs(finding) or not is_corroborated(finding, computer):
             yield _look_at(finding)
-        elif finding.kind is FindingKind.SERVICE and starts_malware(finding.facts.get("image_path", ""), gone):
+        elif finding.kind is FindingKind.SERVICE and _starts_only_malware(finding.facts.get("image_path", ""), gone):
             yield from _service(finding)
-        elif finding.kind is FindingKind.SCHEDULED_TASK and _is_only_for_malware(finding, gone):
+        elif finding.kind is FindingKind.SCHEDULED_TASK and _task_is_only_for_malware(finding, gone):
             yield _task(finding)
-        elif finding.indicator in _VALUE_STEPS:
+        elif finding.indicator in _VALUE_STEPS and _value_is_only_for_malware(finding, gone):
             yield _value(finding)
         else:
             yield _look_at(finding)
@@ -137,9 +140,21 @@ def _service(finding: Finding) -> Iterator[CleanupStep]:
         yield _of_registry(action, finding, target=name, expected=image, by_hand=doubt)
 
 
-def _is_only_for_malware(finding: Finding, gone: Collection[str]) -> bool:
-    """Say whether a task starts the malware's program and does nothing else."""
-    return "other_actions" not in finding.facts and starts_malware(f'"{finding.facts.get("program", "")}"', gone)
+def _starts_only_malware(line: str, gone: Collection[str]) -> bool:
+    return starts_only_malware(programs_run(line), gone)
+
+
+def _value_is_only_for_malware(finding: Finding, gone: Collection[str]) -> bool:
+    """Say whether a value starts nothing else. One of the computed name, or that starts nothing, is its own."""
+    return finding.indicator not in _STARTING or _starts_only_malware(finding.facts.get("data", ""), gone)
+
+
+def _task_is_only_for_malware(finding: Finding, gone: Collection[str]) -> bool:
+    """Say whether a task starts the malware's programs and does nothing else."""
+    facts = finding.facts
+    program = TaskProgram(facts.get("command", ""), facts.get("arguments", ""))
+    run = programs_run(program.line, facts.get("working_directory", ""))
+    return "other_actions" not in facts and starts_only_malware(run, gone)
 
 
 def _task(finding: Finding) -> CleanupStep:

@@ -6,10 +6,11 @@ may name WannaCry's program because it guards against it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from triage.artefacts.command_line import StartedProgram
+from triage.artefacts.program_path import volume_paths
 from triage.model.event import Event
 from triage.model.finding import Finding, FindingKind, Severity
 from triage.model.verdict import Stage
@@ -36,8 +37,6 @@ copied, and a name that was looked up do not tell that a file of this name is th
 _BY_THE_SAME_NAME = frozenset({FindingKind.NAME, FindingKind.EXECUTION, FindingKind.SCHEDULED_TASK})
 """A task, the file that it starts and the note of its run are held against the same rule by one and the same name."""
 
-_BY_CMD = re.compile(r'\s*"?(?:[^"\s]*\\)?cmd(?:\.exe)?"?\s+/c\s+', re.IGNORECASE)
-_IMAGE = re.compile(r'\s*(?:"(?P<quoted>[^"]+)"|(?P<plain>.*?\.exe)(?=\s|$))', re.IGNORECASE)
 _PROGRAMS = ("mssecsvc.exe", "tasksche.exe")
 
 
@@ -118,14 +117,16 @@ def is_corroborated(finding: Finding, computer: Computer) -> bool:
     return len(computer.kinds - alike) > 0
 
 
-def starts_malware(image_path: str, gone: Collection[str]) -> bool:
-    r"""Say whether what a service or task starts is the malware's: by its own name, or as a file that the plan moves.
+def starts_only_malware(programs: Sequence[StartedProgram], gone: Collection[str]) -> bool:
+    r"""Say whether all that a service, value or task runs is the malware's: by its own name, or as a file that goes.
 
-    Only the program counts, not what stands behind it (`guard.exe --block mssecsvc.exe`); `cmd.exe /c` runs what
-    follows. `gone`: paths of files from the volume's root, with `\`, in lower case.
+    Only programs count, not what they are told (`guard.exe --block mssecsvc.exe`); a command of the shell beside them
+    does something else. `gone`: paths of files from the volume's root, with `\`, in lower case.
     """
-    program = _IMAGE.match(_BY_CMD.sub("", image_path, count=1) if _BY_CMD.match(image_path) else image_path)
-    if program is None:
-        return False
-    path = (program["quoted"] or program["plain"]).lower()
-    return path.rpartition("\\")[2] in _PROGRAMS or path.partition(":\\")[2] in gone
+    return len(programs) > 0 and all(_is_malware(one, gone) for one in programs)
+
+
+def _is_malware(program: StartedProgram, gone: Collection[str]) -> bool:
+    """Say whether a program is known by its name or by its place; a bare name, as of a built-in, tells none."""
+    places = () if program.is_bare else volume_paths(program.path)
+    return program.name in _PROGRAMS or any(place.replace("/", "\\").lower() in gone for place in places)
