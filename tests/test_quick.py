@@ -19,7 +19,7 @@ from tests.lab import wncry
 from tests.lab.mounts import mount_for_writing, on_mount
 from tests.lab.plan import Kind, sha256
 from tests.lab.volume import make_volume
-from tests.mft_editor import DATA, MftEditor, attributes
+from tests.mft_editor import DATA, FILE_NAME, MftEditor, attributes
 from tests.test_docs import method, rows_of
 from tests.test_interrupt import stopped_by
 from triage.demo import unpack_demo
@@ -35,7 +35,7 @@ from triage.pipeline.job import Job, LeftOut, Token
 from triage.pipeline.ledger import HEADER_BYTES
 from triage.report.verify import verify_case
 from triage.volumes.ntfs import NtfsVolume
-from triage.walk.mft import read_mft
+from triage.walk.mft import DOS_NAMESPACE, read_mft
 from triage.walk.paths import Paths
 from triage.walk.streams import Streams
 
@@ -239,6 +239,17 @@ def test_a_file_with_several_names_is_left_out_once_in_the_folder_of_its_first(l
     (row,) = case.report.coverage.ledger
     assert row.balanced is True
     assert row.streams_by_state["excluded"] == len(left_out)
+
+
+def test_a_short_name_counts_where_it_is_the_only_one(volume: Path, tmp_path: Path) -> None:
+    path = "Windows/System32/cmd.exe"
+    copy = Path(shutil.copy(volume, tmp_path / "volume.img"))
+    mft, entry = MftEditor(copy), _entries(copy)[path]
+    record = mft.record(entry)
+    (name,) = [one for one in attributes(record) if one.type == FILE_NAME]
+    record[name.offset + name.field(record, 0x14, "<H") + 65] = DOS_NAMESPACE
+    mft.put(entry, record)
+    assert _states(_case(copy, tmp_path / "case"))[path] is StreamState.READ
 
 
 def test_a_sampled_file_that_is_a_program_is_read_whole_whatever_its_name(volume: Path, tmp_path: Path) -> None:
