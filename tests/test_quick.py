@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import struct
@@ -15,10 +16,10 @@ from tests.cases import Case, entries_by_path, examine_here, run_case
 from tests.command import Hook, here, report_of, said_in, triage
 from tests.conftest import LabDisk
 from tests.lab import wncry
-from tests.lab.mounts import mount_for_writing
+from tests.lab.mounts import mount_for_writing, on_mount
 from tests.lab.plan import Kind, sha256
 from tests.lab.volume import make_volume
-from tests.mft_editor import DATA, MftEditor, attributes
+from tests.mft_editor import DATA, FILE_NAME, MftEditor, attributes
 from tests.test_docs import method, rows_of
 from tests.test_interrupt import stopped_by
 from triage.demo import unpack_demo
@@ -34,7 +35,7 @@ from triage.pipeline.job import Job, LeftOut, Token
 from triage.pipeline.ledger import HEADER_BYTES
 from triage.report.verify import verify_case
 from triage.volumes.ntfs import NtfsVolume
-from triage.walk.mft import read_mft
+from triage.walk.mft import DOS_NAMESPACE, read_mft
 from triage.walk.paths import Paths
 from triage.walk.streams import Streams
 
@@ -52,6 +53,19 @@ _NOT_IN_PLACE = (
     "Windows/System32/drivers/etc/c.exe", "Windows/System32/kernel.dll", "Program Files/app/app.exe",
     "Windows/servicing/more.exe", "Users/bob/Music/player.exe", "Other/tool.exe", "WinXP/servicing/more.exe",
 )  # fmt: skip
+_ORDERS = [f"{elsewhere} made {here}" for elsewhere in ("early", "late") for here in ("here", "there")]
+_LINKED_PROGRAMS = {f"Windows/System32/{order}.exe": f"{order.split()[0]}/{order}.bin" for order in _ORDERS}
+_LINKED_DOCUMENTS = {f"Users/bob/Documents/{order}.docx": f"{order.split()[0]}/{order}.docx" for order in _ORDERS}
+_LINKED_HIVES = {f"{order}/system32/config/SYSTEM": f"{order.split()[0]}/{order}.hive" for order in _ORDERS}
+_LINKED = _LINKED_PROGRAMS | _LINKED_DOCUMENTS | _LINKED_HIVES
+_LINKED_TO_NO_USE = {f"Windows/System32/{order}.dat": f"{order.split()[0]}/{order}.exe" for order in _ORDERS}
+_TOOLS_BESIDE_HIVES = [f"{order}/tool.exe" for order in _ORDERS]
+_NAMED_STREAMS = {
+    ("early/early made here.exe", "run.exe"): True,
+    ("late/late made there.exe", "run.exe"): True,
+    ("early/early made here.bin", "notes.txt"): False,  # of a program in its place
+    ("early/early made here.docx", "run.exe"): False,
+}
 
 
 def _case(image: Path, folder: Path, **options: object) -> Case:
@@ -81,6 +95,34 @@ def volume(tmp_path_factory: pytest.TempPathFactory, lab_disk: LabDisk) -> Path:
     return image
 
 
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory, lab_disk: LabDisk) -> Path:
+    """A volume whose files have a second name elsewhere: before the one that counts and behind it, made first or last.
+
+    NTFS sorts the names of a file by the record of their directory.
+    """
+    del lab_disk  # skips where a volume cannot be made
+    image = tmp_path_factory.mktemp("linked") / "volume.img"
+    make_volume(image, size_bytes=32 << 20, cluster_bytes=4096, offset_bytes=0, label="linked")
+    with mount_for_writing(image) as root:
+        (root / "early").mkdir()
+        for name in (*_LINKED, *_LINKED_TO_NO_USE, *_TOOLS_BESIDE_HIVES):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "late").mkdir()
+        for name in _TOOLS_BESIDE_HIVES:
+            (root / name).write_bytes(b"MZ" + _LONG)
+        for name, other in (_LINKED | _LINKED_TO_NO_USE).items():
+            made, link = (name, other) if "made here" in name else (other, name)
+            (root / made).write_bytes(name.encode() + _LONG)
+            os.link(root / made, root / link)
+        for path, stream in _NAMED_STREAMS:
+            Path(os.fsdecode(on_mount(root, path, stream))).write_bytes(stream.encode() + _LONG)
+        short = root / "Windows/System32/report.battle"
+        short.write_bytes(_LONG)
+        os.setxattr(short, "system.ntfs_dos_name", b"REPORT~1.BAT")
+    return image
+
+
 def _row_of(image: Path, path: str) -> int:
     """Return the row of a file's unnamed stream in the enumeration."""
     with open_evidence(str(image)) as source:
@@ -89,6 +131,11 @@ def _row_of(image: Path, path: str) -> int:
         head = Streams(ntfs, table, Paths(table)).unnamed_head(entries_by_path(ntfs)[path])
     assert head is not None
     return head
+
+
+def _entries(image: Path) -> dict[str, int]:
+    with open_evidence(str(image)) as source:
+        return entries_by_path(NtfsVolume(source, "v1"))
 
 
 def _encrypted() -> bytes:
@@ -154,6 +201,57 @@ def test_programs_are_read_in_their_places_and_nowhere_else(volume: Path, tmp_pa
     assert set(_NOT_IN_PLACE) & set(states) <= {"Users/bob/Music/player.exe"}  # may be sampled
 
 
+def test_any_name_in_a_place_makes_a_file_one_of_it(linked: Path, tmp_path: Path) -> None:
+    entries, case = _entries(linked), _case(linked, tmp_path / "case")
+    states = {one.mft_entry: one.state for one in case.streams if not one.stream}
+    read = [*_LINKED_PROGRAMS, *_LINKED_HIVES, *_TOOLS_BESIDE_HIVES]
+    assert {path: states.get(entries[path]) for path in read} == dict.fromkeys(read, StreamState.READ)
+    left_out = [*_LINKED_TO_NO_USE, "Windows/System32/report.battle"]  # by its short name REPORT~1.BAT it is no program
+    assert {path: states.get(entries[path]) for path in left_out} == dict.fromkeys(left_out)
+    streams = {(one.mft_entry, one.stream) for one in case.streams if one.state is StreamState.READ}
+    assert {key: (entries[key[0]], key[1]) in streams for key in _NAMED_STREAMS} == _NAMED_STREAMS
+    first_names = {one.path for one in case.streams}
+    for kind in (_LINKED_PROGRAMS, _LINKED_HIVES):  # each was met with either name first
+        assert {name in first_names for name in kind} == {True, False}
+        assert {other in first_names for other in kind.values()} == {True, False}
+
+
+def test_a_document_is_a_users_by_any_of_its_names(linked: Path, tmp_path: Path) -> None:
+    entries, case = _entries(linked), _case(linked, tmp_path / "case")
+    found = {one.mft_entry: (one.state, one.bytes_read) for one in case.streams if not one.stream}
+    header_read = StreamState.EXCLUDED, HEADER_BYTES
+    assert {path: found.get(entries[path]) for path in _LINKED_DOCUMENTS} == dict.fromkeys(
+        _LINKED_DOCUMENTS, header_read
+    )
+    assert {one.path.partition("/")[0] for one in case.streams if one.path.endswith(".docx")} == {"early", "Users"}
+
+
+def test_a_file_with_several_names_is_left_out_once_in_the_folder_of_its_first(linked: Path, tmp_path: Path) -> None:
+    case = run_case([linked], tmp_path / "case", profile=Profile.QUICK)
+    whole = run_case([linked], tmp_path / "full", rescue=False)
+    read = {(one.path, one.stream) for one in case.streams if one.state is not StreamState.EXCLUDED}
+    left_out = [one for one in whole.streams if (one.path, one.stream) not in read]
+    folders = [json.loads(line) for line in (case.folder / "excluded.jsonl").read_text().splitlines()]
+    assert {one["folder"]: one["streams"] for one in folders} == Counter(
+        one.path.rpartition("/")[0] for one in left_out
+    )
+    assert sum(one["bytes"] for one in folders) == sum(one.size_bytes for one in left_out)
+    (row,) = case.report.coverage.ledger
+    assert row.balanced is True
+    assert row.streams_by_state["excluded"] == len(left_out)
+
+
+def test_a_short_name_counts_where_it_is_the_only_one(volume: Path, tmp_path: Path) -> None:
+    path = "Windows/System32/cmd.exe"
+    copy = Path(shutil.copy(volume, tmp_path / "volume.img"))
+    mft, entry = MftEditor(copy), _entries(copy)[path]
+    record = mft.record(entry)
+    (name,) = [one for one in attributes(record) if one.type == FILE_NAME]
+    record[name.offset + name.field(record, 0x14, "<H") + 65] = DOS_NAMESPACE
+    mft.put(entry, record)
+    assert _states(_case(copy, tmp_path / "case"))[path] is StreamState.READ
+
+
 def test_a_sampled_file_that_is_a_program_is_read_whole_whatever_its_name(volume: Path, tmp_path: Path) -> None:
     """Here the sample holds every user's file."""
     case = _case(volume, tmp_path / "case")
@@ -177,8 +275,7 @@ def test_what_is_missing_behind_a_header_was_never_counted_as_read(volume: Path,
     """A file that claims to be longer than its run list says."""
     path = f"{_DOCUMENTS}/d0/f000.docx"
     copy = Path(shutil.copy(volume, tmp_path / "volume.img"))
-    with open_evidence(str(copy)) as source:
-        entry = entries_by_path(NtfsVolume(source, "v1"))[path]
+    entry = _entries(copy)[path]
     mft = MftEditor(copy)
     record = mft.record(entry)
     (data,) = [one for one in attributes(record) if one.type == DATA]

@@ -2,7 +2,8 @@
 
 Names and hives are examined before this. Of the streams it takes, whole: those of the malware's own names, the hives,
 and programs in the places where WannaCry and most other malware put theirs. Of users' files it takes a sample, and of
-those whose name says "encrypted" too, and only their headers. The same evidence gives the same choice.
+those whose name says "encrypted" too, and only their headers. Any of a file's names will do, DOS short names aside. The
+same evidence gives the same choice.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from triage.model.entry import FIRST_USER_ENTRY
 from triage.model.ledger import ExcludedFolder
 from triage.pipeline.survey import Survey
 from triage.volumes.mft_records import I64, Mask
+from triage.walk.find import names_ending
+from triage.walk.mft import DOS_NAMESPACE
+from triage.walk.paths import ORPHAN_ROOT
 
 SAMPLE_STREAMS = 500
 """How many headers are read at most of users' files, and as many again of files whose name says "encrypted"."""
@@ -61,45 +65,67 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 
 class _Folders:
-    """The streams of a volume by the folder in which they lie; a folder is looked at once, not each of its files."""
+    """The folders in which the files of a volume have their names; each is looked at once, not each name in it.
+
+    `of` is the number of the folder in which each stream is counted: that of its entry's first name.
+    """
 
     def __init__(self, survey: Survey) -> None:
-        names, owners = survey.table.names, survey.table.streams.owner[survey.streams.heads]
-        has_name = names.first[owners] < names.first[owners + 1]
-        row = np.where(has_name, names.first[owners], 0)
-        parents = (names.parent[row] << 16) | names.parent_sequence[row].astype(np.int64) if len(names.owner) else row
-        keys = np.where(has_name, parents, -1)
-        _keys, examples, self.of = np.unique(keys, return_index=True, return_inverse=True)
-        heads = survey.streams.heads[examples].tolist()
-        self.paths = [survey.streams.path(head).rpartition("/")[0] for head in heads]
+        names = survey.table.names
+        self._entries, self._name_owners = len(survey.table.entries.in_use), names.owner
+        self._owners = survey.table.streams.owner[survey.streams.heads]
+        are_first = names.first[names.owner] == np.arange(len(names.owner))  # a short name, if there is no other
+        count = (names.namespace != DOS_NAMESPACE) | are_first
+        self._rows = np.flatnonzero(self._among(self._owners)[names.owner] & count)
+        parents = names.parent[self._rows].astype(np.uint64) << np.uint64(16) | names.parent_sequence[self._rows]
+        references, self._of_name = np.unique(parents, return_inverse=True)
+        folders = (survey.paths.folder(*divmod(one, 1 << 16), alive=True) for one in references.tolist())
+        self.paths = [*folders, ORPHAN_ROOT]  # where an entry without any name is
+        of_entry = np.full(self._entries, len(references))
+        of_entry[names.owner[self._rows[::-1]]] = self._of_name[::-1]  # of several the last is kept: the first name's
+        self.of: I64 = of_entry[self._owners]
         self._lowered = [path.lower() for path in self.paths]
         self._of_windows = _in_usual_windows(self._lowered)
 
-    def fitting(self, pattern: re.Pattern[str]) -> Mask:
-        """Return which streams lie in a folder whose path fits; one in a Windows of any name also as in `windows`."""
+    def names_in(self, pattern: re.Pattern[str]) -> I64:
+        """Return the names, as rows of the table, that lie in a folder whose path fits.
+
+        One in a Windows of any name is also tried as if it lay in `windows`.
+        """
         fits = np.fromiter((pattern.fullmatch(path) is not None for path in self._lowered), bool, len(self._lowered))
         for number, path in self._of_windows.items():
             fits[number] |= pattern.fullmatch(path) is not None
-        found: Mask = fits[self.of]
+        found: I64 = self._rows[fits[self._of_name]]
         return found
+
+    def have(self, rows: I64) -> Mask:
+        """Return which streams are of an entry that has one of these names."""
+        have: Mask = self._among(self._name_owners[rows])[self._owners]
+        return have
+
+    def _among(self, entries: I64) -> Mask:
+        """Return of all entries of the table which are among these."""
+        among = np.zeros(self._entries, bool)
+        among[entries] = True
+        return among
 
 
 def quick_scope(survey: Survey) -> Scope:
     """Choose what is read of one volume."""
     heads = survey.streams.heads
     rows = survey.table.streams
-    owners, sizes = rows.owner[heads], rows.size_bytes[heads]
+    owners, sizes, are_named = rows.owner[heads], rows.size_bytes[heads], rows.name_length[heads] > 0
     folders = _Folders(survey)
-    whole = _have_owner(owners, survey.named_entries)
-    for number in np.flatnonzero(folders.fitting(_PLACES) & ~whole).tolist():
-        whole[number] = _is_program(survey, int(heads[number]))
-    for number in np.flatnonzero(folders.fitting(_CONFIG)).tolist():
-        whole[number] |= hive_kind(survey.streams.path(int(heads[number]))) is not None
+    in_places = folders.names_in(_PLACES)
+    whole = _have_owner(owners, survey.named_entries) | folders.have(_hives(survey, folders.names_in(_CONFIG)))
+    whole |= folders.have(_programs(survey, in_places)) & ~are_named
+    for number in np.flatnonzero(folders.have(in_places) & are_named & ~whole).tolist():
+        whole[number] = _is_program(survey.streams.name(int(heads[number])))
     system = (owners < FIRST_USER_ENTRY) | survey.table.entries.special[owners]
-    for number in np.flatnonzero(system & (rows.name_length[heads] > 0)).tolist():
+    for number in np.flatnonzero(system & are_named).tolist():
         whole[number] |= survey.streams.plan(int(heads[number])).unread is not None  # costs nothing, and has its state
-    undecided = _have_owner(owners, survey.undecided_entries) & (rows.name_length[heads] == 0) & ~whole
-    of_users = folders.fitting(_USERS) & ~whole & ~undecided & (sizes > 0)
+    undecided = _have_owner(owners, survey.undecided_entries) & ~are_named & ~whole
+    of_users = folders.have(folders.names_in(_USERS)) & ~whole & ~undecided & (sizes > 0)
     headers = np.zeros(len(heads), bool)
     for candidates in (undecided & (sizes > 0), of_users):
         headers[_spread(candidates, folders.of)] = True
@@ -127,9 +153,19 @@ def _have_owner(owners: I64, entries: frozenset[int]) -> Mask:
     return have
 
 
-def _is_program(survey: Survey, head: int) -> bool:
-    """Say whether a stream is called like a program; of a named one its own name counts."""
-    name = survey.streams.name(head) or survey.streams.path(head)
+def _programs(survey: Survey, names: I64) -> I64:
+    """Return those of the names that are called like a program."""
+    rows = names_ending(survey.table.names, names, PROGRAM_EXTENSIONS).tolist()
+    return np.array([row for row in rows if _is_program(survey.paths.of_name(row))], np.int64)
+
+
+def _hives(survey: Survey, names: I64) -> I64:
+    """Return those of the names under which a hive stands."""
+    return np.array([row for row in names.tolist() if hive_kind(survey.paths.of_name(row)) is not None], np.int64)
+
+
+def _is_program(name: str) -> bool:
+    """Say whether a file or stream is called like a program, by its path or name."""
     return name.rpartition("/")[2].rpartition(".")[2].lower() in PROGRAM_EXTENSIONS
 
 

@@ -64,9 +64,15 @@ def entries_called(table: MftTable, *, names: Collection[str], endings: Collecti
     case; a name on disk may be in any.
     """
     columns = table.names
-    rows = np.flatnonzero(_are_called(columns, names) | _end_in(columns, endings))
+    rows = np.flatnonzero(_are_called(columns, names) | _end_in(columns, columns.offset, columns.length, endings))
     entries: I64 = np.unique(np.searchsorted(columns.first, rows, side="right") - 1)
     return entries
+
+
+def names_ending(columns: Names, rows: I64, endings: Collection[str]) -> I64:
+    """Return which of these rows of the names have such an ending, and perhaps some more, as `entries_called` does."""
+    ending: I64 = rows[_end_in(columns, columns.offset[rows], columns.length[rows], endings)]
+    return ending
 
 
 def _are_called(columns: Names, names: Collection[str]) -> Mask:
@@ -76,14 +82,14 @@ def _are_called(columns: Names, names: Collection[str]) -> Mask:
     return called
 
 
-def _end_in(columns: Names, endings: Collection[str]) -> Mask:
-    """Return the names whose last letters are those of an ending."""
-    end = columns.offset + columns.length
+def _end_in(columns: Names, offset: I64, length: I64, endings: Collection[str]) -> Mask:
+    """Return which names, by their places in the bytes, have the last letters of an ending."""
+    end = offset + length
     tail_units = min(_TAIL_UNITS, max(map(len, endings), default=0))
     last = [_letters(columns, np.maximum(end - 2 * back, 0)) for back in range(1, tail_units + 1)]
     found = np.zeros(len(end), np.bool_)
     for ending in endings:
-        alike = columns.length >= 2 * len(ending)
+        alike = length >= 2 * len(ending)
         for letters, letter in zip(last, reversed(ending), strict=False):
             alike &= letters == ord(letter)
         found |= alike

@@ -55,9 +55,16 @@ class Paths:
             paths = [self._path_of_row(begin, entry)]
         return paths or [f"{ORPHAN_ROOT}/entry-{entry}"]
 
-    def folder(self, entry: int, sequence: int) -> str:
-        """Return the path of a directory by its reference, even if deleted; under the orphan root where it is gone."""
-        return self._parent_path(entry, sequence, alive=False)
+    def of_name(self, row: int) -> str:
+        """Return the path that one row of the names gives its entry."""
+        return self._path_of_row(row, self._names.owner.item(row))
+
+    def folder(self, entry: int, sequence: int, *, alive: bool = False) -> str:
+        """Return the path of a directory by its reference; under the orphan root where it is gone.
+
+        A deleted one counts but where what lies in it is `alive`, as in the paths of allocated entries.
+        """
+        return self._parent_path(entry, sequence, alive=alive)
 
     def count_orphans(self, entries: I64) -> int:
         """Return how many paths of these allocated entries lie under the orphan root: each parent is looked up once."""
