@@ -115,6 +115,19 @@ def test_an_interrupted_case_is_sealed_and_resumes_to_the_same(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_sealed_already_ends_as_it_would(image: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Nobody reads its output, so that it waits there with the case sealed."""
+    case = tmp_path / "case"
+    with start("run", image, "--out", case, "--json") as process:
+        wait_until((case / "SHA256SUMS.sig").exists, process)
+        process.send_signal(number)
+        ran = ended(process)
+    assert ran.code == 10
+    assert len(ran.out) > 1 << 16  # more than a pipe holds
+    assert not report_of(case).case.interrupted
+
+
 def ignored_by(process: int) -> int:
     """Return the signals that a process ignores, as bits (proc_pid_status(5))."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()

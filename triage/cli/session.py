@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from getpass import getpass
 from pathlib import Path
 
@@ -29,15 +31,17 @@ def examine(
 ) -> ExitCode:
     """Do a run and show what it came to."""
     key = SigningKey.generate() if sign_key is None else SigningKey.load(sign_key, _ask_passphrase)
-    result = _supervised(options, key, worker, quiet=quiet or as_json)
-    _show(result, as_json=as_json)
+    with _asked_to_stop() as asked:
+        result = _supervised(options, key, worker, asked, quiet=quiet or as_json)
+        _show(result, as_json=as_json)
     return result.exit_code
 
 
 def demonstrate(options: Options, worker: WorkerProcess | None, *, quiet: bool) -> ExitCode:
     """Do a run on what is infected, and verify it; OK where both came to what they should."""
-    result = _supervised(options, SigningKey.generate(), worker, quiet=quiet)
-    _show(result, as_json=False)
+    with _asked_to_stop() as asked:
+        result = _supervised(options, SigningKey.generate(), worker, asked, quiet=quiet)
+        _show(result, as_json=False)
     verified = verify(Path(options.job.case_folder), None, None)
     as_it_should = verified is ExitCode.OK and result.exit_code is ExitCode.INDICATORS_FOUND
     return ExitCode.OK if as_it_should else ExitCode.FATAL
@@ -50,21 +54,31 @@ def verify(case: Path, bag: Path | None, fingerprint: str | None) -> ExitCode:
     return ExitCode.OK if result.ok else ExitCode.FATAL
 
 
-def _supervised(options: Options, key: SigningKey, worker: WorkerProcess | None, *, quiet: bool) -> Result:
-    """Run under supervision; Ctrl-C (or the terminal's end) asks to stop, and the case is sealed as it stands.
+@contextmanager
+def _asked_to_stop() -> Iterator[Sequence[int]]:
+    """Take in what asks a run to stop (Ctrl-C, the terminal's end) instead of dying of it, until its result is told.
 
     A signal that was ignored stays so: `nohup` means that the run outlives its terminal.
     """
     asked: list[int] = []
     heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, lambda got, _frame: asked.append(got)) for number in heeded}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _supervised(
+    options: Options, key: SigningKey, worker: WorkerProcess | None, asked: Sequence[int], *, quiet: bool
+) -> Result:
+    """Run under supervision; once asked to stop, the case is sealed as it stands."""
     watching = observer(quiet=quiet)
     try:
         return supervise(options, key, watching, lambda: len(asked), worker)
     finally:
         watching.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _show(result: Result, *, as_json: bool) -> None:
