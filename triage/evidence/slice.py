@@ -105,7 +105,7 @@ class OverlaySource:
 class BlankingSource:
     """`source` with a pattern in place of unreadable sectors, for a reader that would stop at them; a `ByteSource`.
 
-    Whoever gets its bytes looks for `UNREADABLE_SECTOR` before believing them.
+    Whoever gets its bytes looks for `UNREADABLE_SECTOR` before believing them. For one thread at a time.
     """
 
     def __init__(self, source: ByteSource) -> None:
@@ -113,6 +113,7 @@ class BlankingSource:
         self.size_bytes = source.size_bytes
         self.sector_bytes = source.sector_bytes
         self._salvage = Salvage(source, thorough=True)
+        self._buffer = memoryview(bytearray())  # kept: new memory for each read costs as much as reading
 
     def read_into(self, offset_bytes: int, view: memoryview) -> int:
         """Fill `view` from `offset_bytes`; return the bytes filled, fewer only at the end."""
@@ -132,6 +133,8 @@ class BlankingSource:
 
     def read(self, offset_bytes: int, length_bytes: int) -> bytes:
         """Return up to `length_bytes` from `offset_bytes`, shorter only at the end."""
-        buffer = bytearray(max(0, min(length_bytes, self.size_bytes - offset_bytes)))
-        self.read_into(offset_bytes, memoryview(buffer))
-        return bytes(buffer)
+        wanted_bytes = max(0, min(length_bytes, self.size_bytes - offset_bytes))
+        if len(self._buffer) < wanted_bytes:
+            self._buffer = memoryview(bytearray(wanted_bytes))
+        self.read_into(offset_bytes, self._buffer[:wanted_bytes])
+        return bytes(self._buffer[:wanted_bytes])
