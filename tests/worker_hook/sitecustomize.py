@@ -41,14 +41,18 @@ if "triage.pipeline.worker" in sys.orig_argv and "WORKER_HOOK" in os.environ:
     _reached, _gate = os.open(_hook["reached"], _flags), Path(_hook["gate"])
     _written = os.open(_gate, os.O_RDWR) if _hook["act"] == "write" else -1
     _outside = Path(_hook["reached"]).with_name("outside")
+    _nowhere = os.open(os.devnull, os.O_RDWR)
     _numbers = itertools.count(1)
     _begin = DigestExaminer.begin
 
     def _tear_journal() -> None:
-        """Leave half a line, as a death in the middle of a write does."""
+        """Leave half a line, as a death in the middle of a write does; no other thread can write behind it."""
         for descriptor in os.listdir("/proc/self/fd"):
             if os.path.basename(os.path.realpath(f"/proc/self/fd/{descriptor}")) == "journal.jsonl":
-                os.write(int(descriptor), b'["gap",{"kind":"read-')
+                journal = os.dup(int(descriptor))
+                os.dup2(_nowhere, int(descriptor))
+                time.sleep(0.01)  # a write that is under way ends
+                os.write(journal, b'["gap",{"kind":"read-')
 
     def _allocate() -> None:
         hoard = []
