@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.boot.stick import build_image
+from tests.command import triage
 from tests.lab.disk import TOOLS, BuiltDisk, DiskSpec, build_disk
 from tests.needs import needs_device, needs_root, needs_tool
 from tests.skips import enforce
+from triage.demo import unpack_demo
 from triage.model.verdict import Stage
 
 # No test is one of time: a busy machine must not fail one.
@@ -51,6 +53,20 @@ def lab_disk(tmp_path_factory: pytest.TempPathFactory) -> LabDisk:
         return built[wanted]
 
     return disk
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unpack the demonstration's disk; never changed."""
+    return unpack_demo(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a case of the image by a run that was left alone; never changed."""
+    case = tmp_path_factory.mktemp("undisturbed") / "case"
+    assert triage("run", image, "--out", case).code == 10
+    return case
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from tests.lab.mounts import mount_for_writing
 from tests.loops import run, sparse
 from tests.needs import needs_device, needs_root, needs_tool
 from tests.test_damaged_demo import RECORD_BYTES, VOLUME_OFFSET
-from triage.demo import DEMO_INDICATORS, unpack_demo
+from triage.demo import DEMO_INDICATORS
 from triage.evidence.open import open_evidence
 from triage.evidence.slice import SliceSource
 from triage.model.entry import StreamState
@@ -77,11 +77,6 @@ class Places(Struct, frozen=True, kw_only=True):
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_demo(tmp_path_factory.mktemp("faults"))
-
-
-@pytest.fixture(scope="module")
 def places(image: Path) -> Places:
     first, entries, sizes = {}, {}, {}
     with open_evidence(image) as source:
@@ -98,13 +93,6 @@ def places(image: Path) -> Places:
         bitmap = VOLUME_OFFSET + volume._bitmap[0].volume_offset
         mft = VOLUME_OFFSET + volume.mft_extents[0].volume_offset
     return Places(mft=mft, bitmap=bitmap, first=first, entries=entries, sizes=sizes)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    case = tmp_path_factory.mktemp("undisturbed") / "case"
-    assert triage("run", image, "--out", case).code == 10
-    return case
 
 
 def sectors(*starts: int) -> list[range]:

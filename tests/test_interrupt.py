@@ -27,22 +27,8 @@ from tests.command import (
     wait_until,
 )
 from tests.needs import needs_tool
-from triage.demo import unpack_demo
 from triage.model.gap import GapKind
 from triage.model.verdict import Outcome
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_demo(tmp_path_factory.mktemp("demo"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A case of the image that came to its end."""
-    case = tmp_path_factory.mktemp("undisturbed") / "case"
-    assert triage("run", image, "--out", case).code == 10
-    return case
 
 
 @pytest.fixture(scope="module")

@@ -9,22 +9,8 @@ import pytest
 
 from tests.command import Argument, seen, start, triage
 from tests.needs import needs_tool
-from triage.demo import unpack_demo
 
 pytestmark = [needs_tool("localedef"), needs_tool("sha256sum")]
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_demo(tmp_path_factory.mktemp("demo"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A case of the image, made in a locale of UTF-8."""
-    case = tmp_path_factory.mktemp("undisturbed") / "case"
-    assert triage("run", image, "--out", case).code == 10
-    return case
 
 
 @pytest.fixture(params=[("zh_CN", "GBK"), ("en_US", "ISO-8859-1")], ids="-".join)

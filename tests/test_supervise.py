@@ -23,25 +23,11 @@ from tests.command import (
 )
 from tests.needs import needs_device, needs_tool
 from tests.sample_report import sample_report
-from triage.demo import unpack_demo
 from triage.model.errors import ExitCode
 from triage.model.gap import GapKind
 from triage.model.report import Report
 from triage.model.verdict import Outcome
 from triage.pipeline.supervise import exit_code
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_demo(tmp_path_factory.mktemp("demo"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A case of the image whose worker was left alone."""
-    case = tmp_path_factory.mktemp("undisturbed") / "case"
-    assert triage("run", image, "--out", case).code == 10
-    return case
 
 
 def kinds(report: Report) -> set[GapKind]:
